@@ -1,0 +1,134 @@
+package ttlfloor
+
+import (
+	"reflect"
+
+	"github.com/miekg/dns"
+)
+
+// copyMsg copies a message and its sections to out, but not the records in them.
+// The sections share one array, which leaves room for the OPT and TSIG records
+// that the server may append.
+func copyMsg(out, m *dns.Msg) {
+	*out = *m
+	a, n := len(m.Answer), len(m.Answer)+len(m.Ns)
+	all := make([]dns.RR, n+len(m.Extra), n+len(m.Extra)+2)
+	out.Answer, out.Ns, out.Extra = all[:a:a], all[a:n:n], all[n:]
+	copy(out.Answer, m.Answer)
+	copy(out.Ns, m.Ns)
+	copy(out.Extra, m.Extra)
+}
+
+// copier copies records, RDATA shared, with another TTL. Those of one type and
+// section go into one array, so that the number of allocations depends on the
+// types and not on how many records there are.
+type copier struct {
+	a     slab[dns.A]
+	aaaa  slab[dns.AAAA]
+	cname slab[dns.CNAME]
+	ns    slab[dns.NS]
+	ptr   slab[dns.PTR]
+	rrsig slab[dns.RRSIG]
+	soa   slab[dns.SOA]
+	srv   slab[dns.SRV]
+	other others
+}
+
+// copy copies to into the first records of from that are alike in type and TTL,
+// at most so many, and returns how many there were.
+func (c *copier) copy(into, from []dns.RR, most int, ttl uint32) int {
+	switch from[0].(type) {
+	case *dns.A:
+		return run(&c.a, into, from, most, ttl)
+	case *dns.AAAA:
+		return run(&c.aaaa, into, from, most, ttl)
+	case *dns.CNAME:
+		return run(&c.cname, into, from, most, ttl)
+	case *dns.NS:
+		return run(&c.ns, into, from, most, ttl)
+	case *dns.PTR:
+		return run(&c.ptr, into, from, most, ttl)
+	case *dns.RRSIG:
+		return run(&c.rrsig, into, from, most, ttl)
+	case *dns.SOA:
+		return run(&c.soa, into, from, most, ttl)
+	case *dns.SRV:
+		return run(&c.srv, into, from, most, ttl)
+	}
+	into[0] = c.other.copy(from)
+	into[0].Header().Ttl = ttl
+	return 1
+}
+
+// slab is an array of records of one type that is used up from the front.
+type slab[T any] []T
+
+// pointer is a pointer to a record's struct, which is the record.
+type pointer[T any] interface {
+	*T
+	dns.RR
+}
+
+func run[T any, P pointer[T]](s *slab[T], into, from []dns.RR, most int, ttl uint32) int {
+	if len(*s) == 0 {
+		n := 0
+		for _, rr := range from {
+			if _, ok := rr.(P); ok {
+				n++
+			}
+		}
+		*s = make([]T, n)
+	}
+	first, n := from[0].Header(), 0
+	for _, rr := range from[:most] {
+		p, ok := rr.(P)
+		if !ok || p.Header().Ttl != first.Ttl || p.Header().Rrtype != first.Rrtype {
+			break
+		}
+		out := P(&(*s)[n])
+		*out = *p
+		out.Header().Ttl = ttl
+		into[n] = out
+		n++
+	}
+	*s = (*s)[n:]
+	return n
+}
+
+// others does the same, one by one, for the types that are rare enough to be
+// copied by reflection: slower than dns.Copy, but with as few allocations.
+type others map[reflect.Type]*array
+
+type array struct {
+	records reflect.Value // a slice
+	used    int
+}
+
+func (o *others) copy(from []dns.RR) dns.RR {
+	v := reflect.ValueOf(from[0])
+	if v.Kind() != reflect.Pointer {
+		return dns.Copy(from[0])
+	}
+	if *o == nil {
+		*o = make(others)
+	}
+	free := (*o)[v.Type()]
+	if free == nil || free.used == free.records.Len() {
+		n := 0
+		for _, rr := range from {
+			if reflect.TypeOf(rr) == v.Type() {
+				n++
+			}
+		}
+		free = &array{records: reflect.MakeSlice(reflect.SliceOf(v.Type().Elem()), n, n)}
+		(*o)[v.Type()] = free
+	}
+	out := free.records.Index(free.used)
+	free.used++
+	out.Set(v.Elem())
+	rr := out.Addr().Interface().(dns.RR)
+	if rr.Header() == from[0].Header() { // a type that keeps it behind a pointer
+		return dns.Copy(from[0])
+	}
+	return rr
+}

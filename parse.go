@@ -1,0 +1,296 @@
+package ttlfloor
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/plugin"
+
+	"github.com/miekg/dns"
+)
+
+// Defaults, in seconds and per cent.
+const (
+	defaultFloor    = 30
+	defaultNegative = 5
+	defaultLow      = 10
+	defaultHigh     = 50
+)
+
+// Limits of jitter, in per cent.
+const (
+	leastLow     = -99
+	greatestHigh = 1000
+)
+
+// parse reads the directives of a server block.
+func parse(c *caddy.Controller) ([]*rule, error) {
+	var rules []*rule
+	for c.Next() {
+		directive := c.Dispenser
+		r, err := parseRule(c)
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range rules {
+			if zone, types := collision(r, other); zone != "" {
+				return nil, directive.Errf("zone %q has a rule for %s already; accepted is one rule for a zone and type, and one for the zone without types", zone, types)
+			}
+		}
+		rules = append(rules, r)
+	}
+	return rules, nil
+}
+
+// collision returns a zone that both rules claim and the types for which they
+// do, or "".
+func collision(a, b *rule) (zone, types string) {
+	for _, zone := range a.zones {
+		if !slices.Contains(b.zones, zone) {
+			continue
+		}
+		if len(a.types) == 0 && len(b.types) == 0 {
+			return zone, "all types"
+		}
+		for _, t := range a.types {
+			if slices.Contains(b.types, t) {
+				return zone, dns.Type(t).String()
+			}
+		}
+	}
+	return "", ""
+}
+
+// parseRule reads one directive: ttlfloor [FLOOR] [ZONES...] { OPTION... }
+func parseRule(c *caddy.Controller) (*rule, error) {
+	r := &rule{policy: policy{
+		floor: defaultFloor, max: maxTTL,
+		spread: true, low: defaultLow, high: defaultHigh,
+	}}
+	var err error
+	args := c.RemainingArgs()
+	if len(args) > 0 && isNumber(args[0]) {
+		if r.floor, err = parseTTL(c, "FLOOR", args[0], week); err != nil {
+			return nil, err
+		}
+		args = args[1:]
+	}
+	if r.zones, err = parseZones(c, args); err != nil {
+		return nil, err
+	}
+
+	given := make(map[string]bool)
+	for c.NextBlock() {
+		option := c.Val()
+		if given[option] {
+			return nil, c.Errf("option %q is given twice; accepted is once in a rule", option)
+		}
+		given[option] = true
+		if err = parseOption(c, r, option, c.RemainingArgs()); err != nil {
+			return nil, err
+		}
+	}
+	if r.zero == 0 {
+		r.zero = r.floor
+	}
+	if !given["negative"] {
+		r.negative = min(defaultNegative, r.max)
+	}
+	return r, nil
+}
+
+func parseOption(c *caddy.Controller, r *rule, option string, args []string) error {
+	switch option {
+	case "zero":
+		return parseZero(c, r, args)
+	case "negative":
+		return parseNegative(c, r, args)
+	case "max":
+		return parseMax(c, r, args)
+	case "jitter":
+		return parseJitter(c, r, args)
+	case "types":
+		return parseTypes(c, r, args)
+	case "except":
+		return parseExcept(c, r, args)
+	}
+	return c.Errf("unknown option %q; accepted are zero, negative, max, jitter, types and except", option)
+}
+
+func parseZero(c *caddy.Controller, r *rule, args []string) (err error) {
+	if r.zero, err = parseOneTTL(c, "zero", args, maxTTL); err != nil {
+		return err
+	}
+	if r.zero < r.floor || r.zero > r.max {
+		return c.Errf("zero %q is out of range; accepted is a TTL from FLOOR, %d seconds, to max", args[0], r.floor)
+	}
+	return nil
+}
+
+func parseNegative(c *caddy.Controller, r *rule, args []string) (err error) {
+	if len(args) == 1 && args[0] == "off" {
+		r.negative = 0
+		return nil
+	}
+	if r.negative, err = parseOneTTL(c, "negative", args, week); err != nil {
+		return err
+	}
+	if r.negative > r.max {
+		return c.Errf("negative %q is out of range; accepted is off or a TTL up to max, %d seconds", args[0], r.max)
+	}
+	return nil
+}
+
+func parseMax(c *caddy.Controller, r *rule, args []string) (err error) {
+	if r.max, err = parseOneTTL(c, "max", args, maxTTL); err != nil {
+		return err
+	}
+	if least := max(r.floor, r.zero, r.negative); r.max < least {
+		return c.Errf("max %q is out of range; accepted is a TTL from the greatest of FLOOR, zero and negative, %d seconds", args[0], least)
+	}
+	return nil
+}
+
+const jitterSyntax = `accepted are "LOW [HIGH] [scheduled|random]" and "off"`
+
+func parseJitter(c *caddy.Controller, r *rule, args []string) (err error) {
+	if len(args) == 1 && args[0] == "off" {
+		r.jitter, r.spread = off, false
+		return nil
+	}
+	if n := len(args); n > 1 && !strings.HasSuffix(args[n-1], "%") {
+		switch args[n-1] {
+		case "scheduled":
+			r.jitter = scheduled
+		case "random":
+			r.jitter = random
+		default:
+			return c.Errf("jitter %q is unknown; %s", args[n-1], jitterSyntax)
+		}
+		args = args[:n-1]
+	}
+	switch len(args) {
+	case 1:
+		r.low = 0
+	case 2:
+		if r.low, err = parsePercent(c, args[0]); err != nil {
+			return err
+		}
+	default:
+		return c.Errf("jitter has %d percentages; %s", len(args), jitterSyntax)
+	}
+	if r.high, err = parsePercent(c, args[len(args)-1]); err != nil {
+		return err
+	}
+	if r.low > r.high {
+		return c.Errf("jitter %q runs from %d%% down to %d%%; accepted is LOW up to HIGH, where one value is a HIGH for a LOW of 0%%", strings.Join(args, " "), r.low, r.high)
+	}
+	return nil
+}
+
+func parsePercent(c *caddy.Controller, token string) (int64, error) {
+	digits, ok := strings.CutSuffix(token, "%")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if !ok || err != nil || n < leastLow || n > greatestHigh {
+		return 0, c.Errf("jitter %q is not a percentage; accepted is a whole number with its sign (10%%), from %d%% to %d%%", token, leastLow, greatestHigh)
+	}
+	return n, nil
+}
+
+func parseTypes(c *caddy.Controller, r *rule, args []string) error {
+	if len(args) == 0 {
+		return c.Errf(`option "types" has no type; accepted are one or more query types (SRV A AAAA)`)
+	}
+	for _, arg := range args {
+		t, ok := parseType(arg)
+		if !ok {
+			return c.Errf("type %q is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, but AXFR and IXFR", arg)
+		}
+		if !slices.Contains(r.types, t) {
+			r.types = append(r.types, t)
+		}
+	}
+	return nil
+}
+
+// parseType reads a type's name, or its number as in RFC 3597 section 5.
+func parseType(token string) (uint16, bool) {
+	token = strings.ToUpper(token)
+	t, ok := dns.StringToType[token]
+	if number, generic := strings.CutPrefix(token, "TYPE"); generic {
+		n, err := strconv.ParseUint(number, 10, 16)
+		t, ok = uint16(n), err == nil && n > 0
+	}
+	return t, ok && t != dns.TypeAXFR && t != dns.TypeIXFR
+}
+
+func parseExcept(c *caddy.Controller, r *rule, args []string) error {
+	if len(args) == 0 {
+		return c.Errf(`option "except" has no zone; accepted are one or more zones below %s`, strings.Join(r.zones, " "))
+	}
+	zones, err := parseZones(c, args)
+	if err != nil {
+		return err
+	}
+	for _, zone := range zones {
+		if slices.Contains(r.zones, zone) || plugin.Zones(r.zones).Matches(zone) == "" {
+			return c.Errf("except %q is outside the rule; accepted are zones below %s", zone, strings.Join(r.zones, " "))
+		}
+	}
+	r.except = newZoneSet(zones)
+	return nil
+}
+
+// parseZones normalizes zones, without repeating one; there being none, they
+// are those of the server block.
+func parseZones(c *caddy.Controller, args []string) ([]string, error) {
+	for _, arg := range args {
+		if isNumber(arg) {
+			return nil, c.Errf("%q is a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number (%q)", arg, arg+".")
+		}
+		if len(plugin.Host(arg).NormalizeExact()) == 0 {
+			return nil, c.Errf("%q is not a zone; accepted is a domain name or a network in CIDR notation", arg)
+		}
+	}
+	zones := plugin.OriginsFromArgsOrServerBlock(args, c.ServerBlockKeys)
+	slices.Sort(zones)
+	return slices.Compact(zones), nil
+}
+
+// isNumber tells FLOOR, right or wrong, from a zone: a single label that begins
+// with a digit or a sign, or what Go reads as a number or a duration.
+func isNumber(token string) bool {
+	if token == "" || !strings.ContainsRune("0123456789+-.", rune(token[0])) || token == "." {
+		return false
+	}
+	_, notFloat := strconv.ParseFloat(token, 64)
+	_, notDuration := time.ParseDuration(token)
+	return notFloat == nil || notDuration == nil || !strings.ContainsAny(token, "./:")
+}
+
+func parseOneTTL(c *caddy.Controller, option string, args []string, greatest uint32) (uint32, error) {
+	if len(args) != 1 {
+		return 0, c.Errf("option %q has %d arguments %q; accepted is one TTL", option, len(args), args)
+	}
+	return parseTTL(c, option, args[0], greatest)
+}
+
+// parseTTL reads a TTL of 1 to greatest seconds.
+func parseTTL(c *caddy.Controller, option, token string, greatest uint32) (uint32, error) {
+	n, err := strconv.ParseUint(token, 10, 32)
+	if err != nil {
+		var d time.Duration
+		d, err = time.ParseDuration(token)
+		if d < 0 || d%time.Second != 0 {
+			d = 0
+		}
+		n = uint64(d / time.Second) // #nosec G115 -- not negative
+	}
+	if err != nil || n < 1 || n > uint64(greatest) {
+		return 0, c.Errf("%s %q is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1 to %d seconds", option, token, greatest)
+	}
+	return uint32(n), nil // #nosec G115 -- at most greatest
+}

@@ -1,0 +1,128 @@
+package ttlfloor
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/miekg/dns"
+)
+
+// zone is a zone that the configuration names, with its rules.
+type zone struct {
+	name   string
+	typed  map[uint16]*rule // by query type
+	other  *rule            // for the types not in typed; nil if there is none
+	meters sync.Map         // of *meter by *dnsserver.Server, so that finding one takes no lock
+}
+
+// rule returns z's rule for a query, or nil.
+func (z *zone) rule(qname string, qtype uint16) *rule {
+	if r := z.typed[qtype]; r != nil && !r.except.holds(qname) {
+		return r
+	}
+	if r := z.other; r != nil && !r.except.holds(qname) {
+		return r
+	}
+	return nil
+}
+
+// zones finds the zones that hold a name by walking its labels, so that the
+// cost does not depend on how many there are.
+type zones struct {
+	byName map[string]*zone
+	lengths
+}
+
+func newZones(rules []*rule) zones {
+	z := zones{byName: make(map[string]*zone)}
+	for _, r := range rules {
+		for _, name := range r.zones {
+			in := z.byName[name]
+			if in == nil {
+				in = &zone{name: name, typed: make(map[uint16]*rule)}
+				z.byName[name] = in
+				z.add(name)
+			}
+			if len(r.types) == 0 {
+				in.other = r
+			}
+			for _, t := range r.types {
+				in.typed[t] = r
+			}
+		}
+	}
+	return z
+}
+
+// match returns the longest zone that has a rule for a query, and the rule; a
+// rule that excepts the name is as if it were not there.
+func (z *zones) match(qname string, qtype uint16) (*zone, *rule) {
+	for suffix := range z.suffixes(qname) {
+		if zone := z.byName[strings.ToLower(suffix)]; zone != nil {
+			if r := zone.rule(qname, qtype); r != nil {
+				return zone, r
+			}
+		}
+	}
+	return nil, nil
+}
+
+// zoneSet is a set of zones.
+type zoneSet struct {
+	names map[string]struct{}
+	lengths
+}
+
+func newZoneSet(names []string) (s zoneSet) {
+	for _, name := range names {
+		if s.names == nil {
+			s.names = make(map[string]struct{})
+		}
+		s.names[name] = struct{}{}
+		s.add(name)
+	}
+	return s
+}
+
+// holds tells whether a name is in one of the zones.
+func (s *zoneSet) holds(name string) bool {
+	if len(s.names) == 0 {
+		return false
+	}
+	for suffix := range s.suffixes(name) {
+		if _, ok := s.names[strings.ToLower(suffix)]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// lengths is the set of the lengths that zones have, in octets: the suffixes of
+// a name that have others need not be looked up. Names that are longer than it
+// goes, which only escapes make them, share the last bit.
+type lengths [4]uint64
+
+func (l *lengths) add(zone string) {
+	n := min(len(zone), 255)
+	l[n/64] |= 1 << (n % 64)
+}
+
+func (l *lengths) has(suffix string) bool {
+	n := min(len(suffix), 255)
+	return l[n/64]&(1<<(n%64)) != 0
+}
+
+// suffixes yields the suffixes of a name that have one of the lengths, longest
+// first.
+func (l *lengths) suffixes(name string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for off, end := 0, false; !end; off, end = dns.NextLabel(name, off) {
+			if l.has(name[off:]) && !yield(name[off:]) {
+				return
+			}
+		}
+		if l.has(".") && name != "." {
+			yield(".")
+		}
+	}
+}
