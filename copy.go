@@ -82,7 +82,7 @@ func run[T any, P pointer[T]](s *slab[T], into, from []dns.RR, most int, ttl uin
 	first, n := from[0].Header(), 0
 	for _, rr := range from[:most] {
 		p, ok := rr.(P)
-		if !ok || p.Header().Ttl != first.Ttl || p.Header().Rrtype != first.Rrtype {
+		if !ok || n == len(*s) || p.Header().Ttl != first.Ttl || p.Header().Rrtype != first.Rrtype {
 			break
 		}
 		out := P(&(*s)[n])

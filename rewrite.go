@@ -84,10 +84,10 @@ func (p *policy) read(m *dns.Msg, qtype uint16, now int64) reading {
 func (r *reading) conclude(plain, proof span, negative uint32) {
 	r.capped = max(plain.highest, proof.highest) > r.max
 	if !r.denial || !r.hasSOA { // not proof of anything
-		plain, proof = plain.and(proof), span{}
+		plain, proof = plain.with(proof), span{}
 	}
 	r.empty = plain.empty() && proof.empty()
-	r.even = proof.empty() && plain.lowest == plain.highest && !(plain.zero && plain.lowest > 0)
+	r.even = proof.empty() && plain.even()
 	r.lowest, r.base = maxTTL, maxTTL
 	if !plain.empty() {
 		r.lowest, r.base, r.least = plain.least(), plain.base(r.policy, r.signed), r.floor
@@ -111,21 +111,21 @@ func (r *reading) conclude(plain, proof span, negative uint32) {
 // policy.base: it grows with the TTL, but for a TTL of 0.
 type span struct {
 	zero            bool   // some TTL is 0
-	lowest, highest uint32 // of the others, 0 if there are none
+	large           bool   // some TTL has the high bit set
+	lowest, highest uint32 // of those that are not 0, 0 if there are none
 }
 
 func (s *span) add(ttl uint32) {
-	ttl = serial(ttl)
-	switch {
-	case ttl == 0:
+	if ttl == 0 {
 		s.zero = true
-	case s.lowest == 0:
-		s.lowest, s.highest = ttl, ttl
-	case ttl < s.lowest:
-		s.lowest = ttl
-	case ttl > s.highest:
-		s.highest = ttl
+		return
 	}
+	s.large = s.large || ttl > maxTTL
+	ttl = serial(ttl)
+	if s.lowest == 0 || ttl < s.lowest {
+		s.lowest = ttl
+	}
+	s.highest = max(s.highest, ttl)
 }
 
 // least returns the lowest TTL.
@@ -134,6 +134,11 @@ func (s *span) least() uint32 {
 		return 0
 	}
 	return s.lowest
+}
+
+// even tells whether all TTL fields are the same.
+func (s *span) even() bool {
+	return s.lowest == s.highest && !s.large && !(s.zero && s.lowest > 0)
 }
 
 func (s *span) empty() bool { return !s.zero && s.lowest == 0 }
@@ -149,13 +154,13 @@ func (s *span) base(p *policy, signed uint32) uint32 {
 	return min(p.base(s.lowest, signed), p.base(0, signed))
 }
 
-// and returns the span of the records of both.
-func (s span) and(o span) span {
-	s.zero = s.zero || o.zero
-	if !o.empty() && o.lowest > 0 {
+// with returns the span of the records of both.
+func (s span) with(o span) span {
+	if o.lowest > 0 {
 		s.add(o.lowest)
 		s.add(o.highest)
 	}
+	s.zero, s.large = s.zero || o.zero, s.large || o.large
 	return s
 }
 
@@ -230,6 +235,9 @@ func (r *reading) newTTL(rr dns.RR, h *dns.RR_Header, section int, ttl uint32) (
 		t = max(r.proof, ttl)
 	}
 	soa, ok := rr.(*dns.SOA)
+	if !ok { // it follows the SOA, but not above the ceiling
+		t = min(t, max(serial(h.Ttl), r.signed))
+	}
 	return t, ok && !r.soaFixed && serial(soa.Minttl) < t
 }
 

@@ -1,0 +1,347 @@
+package ttlfloor
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/cache"
+
+	"github.com/miekg/dns"
+)
+
+// TestHerd runs a fleet in virtual time: 1,000 clients with two names each that
+// all start within 20 ms and come back when the TTL runs out, through the real
+// *cache* that counts down from 30. It prints the busiest second over the mean
+// of each minute:
+//
+//	go test -v -run TestHerd .
+func TestHerd(t *testing.T) {
+	const minutes = 10
+	for _, tt := range []struct {
+		name     string
+		jitter   string
+		replicas int
+		check    func(minute int, ratio float64) bool
+	}{
+		{"no jitter", "off", 1, func(_ int, ratio float64) bool { return ratio > 29 }},
+		{"random", "10% 50% random", 1, func(minute int, ratio float64) bool { return minute > 5 || ratio > 1.3 }},
+		{"scheduled", "10% 50% scheduled", 1, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
+		{"scheduled, 3 replicas", "10% 50% scheduled", 3, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.08 }},
+		{"scheduled, 10 replicas", "10% 50% scheduled", 10, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.10 }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, "ttlfloor 30s example {\n jitter "+tt.jitter+"\n }", tt.replicas)
+				f.join(1000)
+				line := fmt.Sprintf("%-24s", tt.name)
+				for minute := 1; minute <= minutes; minute++ {
+					ratio := f.minute()
+					line += fmt.Sprintf(" %6.2f", ratio)
+					if !tt.check(minute, ratio) {
+						t.Errorf("minute %d: busiest second is %.3f times the mean", minute, ratio)
+					}
+				}
+				t.Log(line)
+			})
+		})
+	}
+}
+
+// TestHerdAgain shows that a fleet that doubles at once, or loses a third, is
+// spread again in the fourth minute after.
+func TestHerdAgain(t *testing.T) {
+	for name, change := range map[string]func(*fleet){
+		"doubles":       func(f *fleet) { f.join(1000) },
+		"loses a third": func(f *fleet) { f.leave(1.0 / 3) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, "ttlfloor 30s example", 1)
+				f.join(1000)
+				for range 6 {
+					f.minute()
+				}
+				change(f)
+				var ratio float64
+				line := name
+				for range 4 {
+					ratio = f.minute()
+					line += fmt.Sprintf(" %6.2f", ratio)
+				}
+				t.Log(line)
+				if ratio > 1.05 {
+					t.Errorf("busiest second is %.3f times the mean in the fourth minute after", ratio)
+				}
+			})
+		})
+	}
+}
+
+// fleet is clients that follow TTLs, and the servers that they ask.
+type fleet struct {
+	t        *testing.T
+	replicas []plugin.Handler
+	rand     *rand.Rand
+	due      appointments
+}
+
+func newFleet(t *testing.T, directives string, replicas int) *fleet {
+	f := &fleet{t: t, rand: rand.New(rand.NewPCG(1, 2))}
+	upstream := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+		m := message(t, "answer "+r.Question[0].Name+" 30 A 192.0.2.1")
+		m.SetReply(r)
+		return 0, w.WriteMsg(m)
+	})
+	for range replicas {
+		c := cache.New()
+		c.Zones, c.Next = []string{"."}, upstream
+		f.replicas = append(f.replicas, newTTLFloor(t, directives, c))
+	}
+	return f
+}
+
+// join adds n clients that ask for two names within 20 ms.
+func (f *fleet) join(n int) {
+	for range n {
+		at := time.Now().Add(time.Duration(f.rand.IntN(20_000)) * time.Microsecond)
+		heap.Push(&f.due, appointment{at, "a.example."})
+		heap.Push(&f.due, appointment{at, "b.example."})
+	}
+}
+
+// leave takes a share of the clients away.
+func (f *fleet) leave(share float64) {
+	var left appointments
+	for _, a := range f.due {
+		if f.rand.Float64() >= share {
+			left = append(left, a)
+		}
+	}
+	heap.Init(&left)
+	f.due = left
+}
+
+// minute lets a minute go by and returns its busiest second over the mean.
+func (f *fleet) minute() float64 {
+	start := time.Now()
+	end := start.Add(time.Minute)
+	var seconds [60]int
+	queries := 0
+	for f.due[0].at.Before(end) {
+		a := f.due[0]
+		time.Sleep(time.Until(a.at))
+		seconds[int(time.Since(start)/time.Second)]++
+		queries++
+		m := exchange(f.t, f.replicas[f.rand.IntN(len(f.replicas))], a.name, dns.TypeA)
+		ttl := m.Answer[0].Header().Ttl
+		if ttl < 30 || ttl > 45 {
+			f.t.Fatalf("TTL %d", ttl)
+		}
+		f.due[0].at = a.at.Add(time.Duration(ttl) * time.Second)
+		heap.Fix(&f.due, 0)
+	}
+	time.Sleep(time.Until(end))
+	busiest := 0
+	for _, n := range seconds {
+		busiest = max(busiest, n)
+	}
+	return float64(busiest) * 60 / float64(queries)
+}
+
+type appointment struct {
+	at   time.Time
+	name string
+}
+
+// appointments is a heap by time.
+type appointments []appointment
+
+func (a appointments) Len() int           { return len(a) }
+func (a appointments) Less(i, j int) bool { return a[i].at.Before(a[j].at) }
+func (a appointments) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+func (a *appointments) Push(x any)        { *a = append(*a, x.(appointment)) }
+func (a *appointments) Pop() any {
+	old := *a
+	last := old[len(old)-1]
+	*a = old[:len(old)-1]
+	return last
+}
+
+// state sums up what a schedule holds.
+func (s *schedule) state() (appointments, rate uint64) {
+	for _, slot := range s.slots {
+		appointments += slot.appointments
+		rate += slot.rate
+	}
+	return appointments, rate
+}
+
+// TestScheduleBooks checks the choice second by second.
+func TestScheduleBooks(t *testing.T) {
+	t.Run("the emptiest while there is no fair share", func(t *testing.T) {
+		var s schedule
+		got := map[uint32]int{}
+		for range 26 {
+			got[s.book(100, 33, 45)]++
+		}
+		for ttl := uint32(33); ttl <= 45; ttl++ {
+			if got[ttl] != 2 {
+				t.Errorf("second %d was given %d times, want twice: %v", ttl, got[ttl], got)
+			}
+		}
+	})
+	t.Run("the earliest below the fair share", func(t *testing.T) {
+		var s schedule
+		for range 80 { // 2 a second
+			s.book(0, 40, 40)
+		}
+		want := []uint32{33, 33, 34, 34, 35, 35}
+		for i, ttl := range want {
+			if got := s.book(0, 33, 45); got != ttl {
+				t.Errorf("appointment %d after %d seconds, want %d", i, got, ttl)
+			}
+		}
+	})
+	t.Run("a share is rounded", func(t *testing.T) {
+		for n, want := range map[int]uint32{19: 30, 21: 20} { // 0.475 and 0.525 a second
+			var s schedule
+			for range n {
+				s.book(0, 40, 40)
+			}
+			s.turn = 9 // the emptiest is looked for from the 11th second of the window on
+			if got := s.book(0, 20, 35); got != want {
+				t.Errorf("%d outstanding at 40 seconds: after %d seconds, want %d", n, got, want)
+			}
+		}
+	})
+	t.Run("a wide window is looked at in 64 even steps", func(t *testing.T) {
+		var s schedule
+		got := map[uint32]bool{}
+		for range 200 {
+			got[s.book(0, 660, 660+639)] = true
+		}
+		if len(got) != choices {
+			t.Errorf("%d seconds, want %d", len(got), choices)
+		}
+		for ttl := range got {
+			if (ttl-660)%10 != 0 {
+				t.Errorf("second %d is not on a step of 10", ttl)
+			}
+		}
+	})
+	t.Run("a TTL of 0 is no appointment", func(t *testing.T) {
+		var s schedule
+		if ttl := s.book(0, 0, 0); ttl != 0 || s.slots != nil {
+			t.Errorf("after %d seconds, slots %v", ttl, s.slots != nil)
+		}
+	})
+}
+
+// TestSchedulePasses checks that what is past is off the sum to the last bit,
+// however time goes on.
+func TestSchedulePasses(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, step := range []int64{0, 1, 7, 60, horizon - 1, horizon, 3 * horizon} {
+		var s schedule
+		now := r.Int64N(1 << 40)
+		for range 2000 {
+			now += r.Int64N(step + 1)
+			lo := 1 + r.Uint32N(horizon-1)
+			hi := lo + r.Uint32N(horizon-lo)
+			ttl := s.book(now-r.Int64N(2), lo, hi) // some callers are a second late
+			if ttl < lo || ttl > hi {
+				t.Fatalf("after %d seconds, want %d to %d", ttl, lo, hi)
+			}
+			n, rate := s.state()
+			if rate != s.rate {
+				t.Fatalf("step %d: the sum is %d, of the seconds it is %d", step, s.rate, rate)
+			}
+			if passed := s.slot(s.next-1, 0).appointments; n == 0 || passed != 0 {
+				t.Fatalf("step %d: %d appointments, %d of them in this second", step, n, passed)
+			}
+		}
+		s.book(now+2*horizon, 1, 1)
+		if n, rate := s.state(); n != 1 || rate != perSecond || s.rate != perSecond {
+			t.Errorf("step %d: %d appointments and rate %d are left, want the last", step, n, s.rate)
+		}
+	}
+}
+
+// TestScheduleParallel checks that no appointment is lost or counted twice.
+func TestScheduleParallel(t *testing.T) {
+	var s schedule
+	const callers, each = 8, 5000
+	var mu sync.Mutex
+	want := map[uint32]uint64{}
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			got := map[uint32]uint64{}
+			for range each {
+				got[s.book(1000, 33, 45)]++
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for ttl, n := range got {
+				want[ttl] += n
+			}
+		})
+	}
+	wg.Wait()
+	if n, _ := s.state(); n != callers*each {
+		t.Errorf("%d appointments, want %d", n, callers*each)
+	}
+	for ttl, n := range want {
+		if got := s.slot(1000, ttl).appointments; got != n {
+			t.Errorf("second %d has %d appointments, %d were given out", ttl, got, n)
+		}
+	}
+}
+
+// TestChoose has the choice between the schedules, chance and neither.
+func TestChoose(t *testing.T) {
+	const many = 500
+	draw := func(r *rule, lo, hi uint32, denial bool) map[uint32]int {
+		got := map[uint32]int{}
+		for range many {
+			got[r.choose(time.Minute, lo, hi, denial)]++
+		}
+		return got
+	}
+	r := new(rule)
+	draw(r, 33, 45, false)
+	if r.positives.slots == nil || r.negatives.slots != nil {
+		t.Error("a positive answer does not have its own schedule")
+	}
+	r = new(rule)
+	draw(r, 5, 8, true)
+	if r.positives.slots != nil || r.negatives.slots == nil {
+		t.Error("a negative answer does not have its own schedule")
+	}
+	r = new(rule)
+	if got := draw(r, horizon-2, horizon, false); len(got) != 3 || r.positives.slots != nil {
+		t.Errorf("a window beyond the horizon is not drawn at random: %v", got)
+	}
+	r = new(rule)
+	if draw(r, horizon-2, horizon-1, false); r.positives.slots == nil {
+		t.Error("a window up to the horizon is not scheduled")
+	}
+	for _, j := range []jitter{random, off} {
+		r = &rule{jitter: j}
+		if got := draw(r, 33, 33, false); got[33] != many || r.positives.slots != nil {
+			t.Errorf("jitter %d keeps state, or draws from one TTL %v", j, got)
+		}
+	}
+	r = &rule{jitter: random}
+	got := draw(r, 33, 45, false)
+	if len(got) != 13 || r.positives.slots != nil {
+		t.Errorf("random: %v", got)
+	}
+}
