@@ -145,7 +145,7 @@ func TestReadProperties(t *testing.T) {
 		p, m := anyPolicy(r), anyMessage(r, now)
 		before := m.Copy()
 		got := p.read(m, dns.TypeA, now)
-		want := readSlowly(p, m, now)
+		want := readSlowly(p, m, dns.TypeA, now)
 		want.policy, want.msg = got.policy, got.msg
 		if got != want {
 			t.Fatalf("%+v\n%v\ngot  %+v\nwant %+v", *p, m, got, want)
@@ -183,13 +183,15 @@ func TestReadProperties(t *testing.T) {
 	}
 }
 
-// readSlowly reads a message for A as the contract has it, with no eye on time.
-func readSlowly(p *policy, m *dns.Msg, now int64) (r reading) {
+// readSlowly reads a message as the contract has it, with no eye on time.
+func readSlowly(p *policy, m *dns.Msg, qtype uint16, now int64) (r reading) {
 	r.signed = maxTTL
 	each := func(f func(section int, rr dns.RR)) {
 		for i, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
 			for _, rr := range section {
-				if rr.Header().Rrtype != dns.TypeOPT {
+				switch rr.Header().Rrtype {
+				case dns.TypeOPT, dns.TypeTSIG, dns.TypeSIG, dns.TypeTKEY:
+				default:
 					f(i, rr)
 				}
 			}
@@ -197,7 +199,7 @@ func readSlowly(p *policy, m *dns.Msg, now int64) (r reading) {
 	}
 	answered, negative, minimum := false, uint32(maxTTL), uint32(maxTTL)
 	each(func(i int, rr dns.RR) {
-		answered = answered || i == answer && rr.Header().Rrtype == dns.TypeA
+		answered = answered || i == answer && (rr.Header().Rrtype == qtype || qtype == dns.TypeANY)
 		if soa, ok := rr.(*dns.SOA); ok && i == authority {
 			r.hasSOA = true
 			negative = min(negative, negativeTTL(soa))
@@ -208,7 +210,7 @@ func readSlowly(p *policy, m *dns.Msg, now int64) (r reading) {
 			r.soaFixed = r.soaFixed || i == authority && sig.TypeCovered == dns.TypeSOA
 		}
 	})
-	r.denial = m.Rcode == dns.RcodeNameError || r.hasSOA && !answered
+	r.denial = m.Rcode == dns.RcodeNameError || m.Rcode == dns.RcodeSuccess && r.hasSOA && !answered
 	if r.denial && r.soaFixed {
 		r.signed = min(r.signed, minimum)
 	}

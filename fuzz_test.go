@@ -1,0 +1,241 @@
+package ttlfloor
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coredns/caddy"
+
+	"github.com/miekg/dns"
+)
+
+// FuzzParse gives the parser any Corefile: it refuses it with a line and a
+// reason, or returns rules that are within the contract's bounds.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"ttlfloor", "ttlfloor 30s", "ttlfloor 1m30s example.org 10.0.0.0/8", "ttlfloor . {\n zero 60\n negative off\n}",
+		"ttlfloor 5 a b {\n max 1h\n jitter -25% 25% random\n types SRV TYPE65\n except x.a\n}\nttlfloor 6 a",
+		"ttlfloor {\n jitter 0%\n}", "ttlfloor 30x", "ttlfloor 99999999999", "ttlfloor \"\"", "ttlfloor {\n jitter off\n jitter off\n}", "ttlfloor 42. {", "ttlfloor {\n types\n}",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, corefile string) {
+		c := caddy.NewTestController("dns", corefile)
+		c.ServerBlockKeys = []string{"dns://example.org.:53", "dns://example.net.:1053"}
+		rules, err := parse(c)
+		if err != nil {
+			if text := err.Error(); !strings.HasPrefix(text, "Testfile:") || !strings.Contains(text, "; accepted ") {
+				t.Errorf("%q: the error has no line, or not what is accepted: %s", corefile, text)
+			}
+			return
+		}
+		for _, r := range rules {
+			switch {
+			case r.floor < 1 || r.floor > week, r.zero < r.floor || r.zero > r.max, r.max > maxTTL, r.max < r.floor,
+				r.negative > week || r.negative > r.max, r.low < -99 || r.low > r.high || r.high > 1000,
+				r.spread == (r.jitter == off), len(r.zones) == 0, slices.Contains(r.zones, ""):
+				t.Errorf("%q: %+v %q", corefile, r.policy, r.zones)
+			}
+		}
+		z := newZones(rules)
+		for _, name := range []string{"a.example.org.", ".", corefile, dns.Fqdn(corefile)} {
+			if in, r := z.match(name, dns.TypeSRV); (in == nil) != (r == nil) {
+				t.Errorf("%q: zone %v and rule %v for %q", corefile, in, r, name)
+			}
+		}
+	})
+}
+
+// FuzzRewrite sends any message that unpacks through any rule.
+func FuzzRewrite(f *testing.F) {
+	key, signed := signedAnswer(f)
+	for _, m := range append([]*dns.Msg{
+		signed,
+		srvAnswer(f, 3, 0),
+		message(f, "NXDOMAIN", "authority example. 0 SOA "+zoneSOA+" 0", "additional . 0 OPT"),
+		message(f, "answer a.example. 5 CNAME b.example.", "authority example. 300 SOA "+zoneSOA+" 4294967295", "authority example. 1 SOA "+zoneSOA+" 7"),
+		message(f, "NXDOMAIN", "authority example. 600 SOA "+zoneSOA+" 300", "authority a.example. 1 NSEC c.example. A", "authority "+rrsig("example.", "600", "SOA", "0", "20300101000000")),
+		message(f, "answer a.example. 2147483648 TXT x", "answer a.example. 2147483647 TXT y", "answer a.example. 0 TYPE65300 \\# 1 00", "additional . 0 SIG", "additional k. 0 TSIG", "additional . 7 OPT", "additional . 8 OPT"),
+		new(dns.Msg),
+	}, new(dns.Msg).SetQuestion("a.example.", dns.TypeANY)) {
+		wire, err := m.Pack()
+		if err != nil {
+			f.Fatalf("%v: %v", m, err)
+		}
+		f.Add(wire, uint32(30), uint32(0), uint32(5), uint32(0), int16(10), int16(40), uint8(0))
+		f.Add(wire, uint32(600), uint32(60), uint32(0), uint32(1), int16(-50), int16(0), uint8(1))
+		f.Add(wire, uint32(week), uint32(0), uint32(week), uint32(0), int16(0), int16(0), uint8(2))
+	}
+	f.Fuzz(func(t *testing.T, wire []byte, floor, zero, negative, ceiling uint32, low, width int16, mode uint8) {
+		in := new(dns.Msg)
+		if in.Unpack(wire) != nil {
+			return
+		}
+		r := &rule{policy: policy{floor: 1 + floor%week, negative: negative % (week + 1), max: maxTTL}, jitter: jitter(mode % 3)}
+		r.zero = min(r.floor+zero%week, maxTTL)
+		if ceiling > 0 {
+			r.max = min(max(r.zero, r.negative)+ceiling%week, maxTTL)
+		}
+		r.low = -99 + int64(uint16(low))%1100
+		r.high = min(r.low+int64(uint16(width))%1100, 1000)
+		r.spread = r.jitter != off
+		qtype := dns.TypeA
+		if len(in.Question) > 0 {
+			qtype = in.Question[0].Qtype
+		}
+		checkRewrite(t, r, in, qtype, key)
+	})
+}
+
+// checkRewrite rewrites a message and checks what the contract promises.
+func checkRewrite(t *testing.T, r *rule, in *dns.Msg, qtype uint16, key *dns.DNSKEY) {
+	t.Helper()
+	now := time.Now()
+	packed, packErr := in.Pack()
+	before := in.Copy()
+	p := &r.policy
+	want := readSlowly(p, in, qtype, now.Unix())
+
+	got := p.read(in, qtype, now.Unix())
+	want.policy, want.msg = got.policy, got.msg
+	if got != want {
+		t.Fatalf("%+v\n%v\nread as  %+v\nwant %+v", *p, in, got, want)
+	}
+	out := in
+	if !got.empty && (!got.denial || p.negative > 0) {
+		lo, hi, _ := got.window(got.base, got.least, got.ceiling)
+		ttl := r.choose(time.Second, lo, hi, got.denial)
+		if ttl < lo || ttl > hi || ttl > got.ceiling || ttl < min(got.least, got.ceiling) {
+			t.Fatalf("%+v\n%v\ngot TTL %d, want %d to %d, from %d up to %d", *p, in, ttl, lo, hi, got.least, got.ceiling)
+		}
+		var room dns.Msg
+		out = got.rewrite(ttl, &room)
+		if after := readSlowly(p, out, qtype, now.Unix()); after.lowest != ttl {
+			t.Fatalf("%+v\n%v\nbecame\n%v\nwith a lowest TTL of %d, want %d", *p, in, out, after.lowest, ttl)
+		}
+	}
+
+	if again, err := in.Pack(); (err == nil) != (packErr == nil) || !bytes.Equal(again, packed) {
+		t.Fatalf("the message was written to:\n%v\nbefore:\n%v", in, before)
+	}
+	if (out == in) != (out.String() == in.String()) {
+		t.Fatalf("changed %v:\n%v\nto\n%v", out != in, in, out)
+	}
+	if packErr == nil && new(dns.Msg).Unpack(packed) == nil { // not all that unpacks once does twice
+		outPacked, err := out.Pack()
+		if err != nil {
+			t.Fatalf("does not pack: %v\n%v", err, out)
+		}
+		if err := new(dns.Msg).Unpack(outPacked); err != nil {
+			t.Fatalf("does not unpack: %v\n%v", err, out)
+		}
+	}
+	checkSame(t, &got, in, out)
+	checkSignatures(t, in, out, key)
+
+	// And the whole way, by the clock.
+	h := &TTLFloor{zones: newZones([]*rule{{policy: r.policy, jitter: r.jitter, zones: []string{"."}}}), epoch: now, Next: respond(in)}
+	var w sink
+	if _, err := h.ServeDNS(context.Background(), &w, new(dns.Msg).SetQuestion("a.example.", qtype)); err != nil {
+		t.Fatal(err)
+	}
+	meters.retain(inUse)
+}
+
+// checkSame checks that only TTLs differ, and MINIMUM where it may, that those
+// are in their bounds, and that what was equal in an RRset is.
+func checkSame(t *testing.T, r *reading, in, out *dns.Msg) {
+	t.Helper()
+	a, b := in.Copy(), out.Copy()
+	rrsets := map[string][2]uint32{}
+	for i, section := range sections(b) {
+		if len(section) != len(sections(a)[i]) {
+			t.Fatalf("%v\nbecame\n%v", in, out)
+		}
+		for j, rr := range section {
+			h, was := rr.Header(), sections(a)[i][j].Header()
+			if header(rr) == nil {
+				continue // compared as it is below
+			}
+			if h.Ttl != was.Ttl {
+				switch {
+				case h.Ttl > r.max, serial(was.Ttl) < h.Ttl && h.Ttl > r.signed, h.Ttl < min(r.floor, r.ceiling) && !r.denial, h.Ttl < min(r.negative, r.floor, r.ceiling):
+					t.Fatalf("%+v\n%v\nbecame\n%v", *r, in, out)
+				}
+			}
+			key := strings.ToLower(h.Name) + dns.Type(h.Rrtype).String() + string(rune('0'+i))
+			if sig, ok := rr.(*dns.RRSIG); ok {
+				key += dns.Type(sig.TypeCovered).String()
+			}
+			if ttls, ok := rrsets[key]; ok && ttls[0] == was.Ttl && ttls[1] != h.Ttl {
+				if _, soa := rr.(*dns.SOA); !soa {
+					t.Fatalf("the RRset %s had one TTL\n%v\nand has several\n%v", key, in, out)
+				}
+			}
+			rrsets[key] = [2]uint32{was.Ttl, h.Ttl}
+			if soa, ok := rr.(*dns.SOA); ok && r.denial && i == authority && !r.soaFixed {
+				old := sections(a)[i][j].(*dns.SOA)
+				if soa.Minttl != old.Minttl && soa.Minttl != h.Ttl {
+					t.Fatalf("MINIMUM was changed otherwise than to the TTL:\n%v\nbecame\n%v", in, out)
+				}
+				old.Minttl = soa.Minttl
+			}
+			was.Ttl = h.Ttl
+		}
+	}
+	if a.String() != b.String() {
+		t.Fatalf("%v\nbecame\n%v", in, out)
+	}
+}
+
+// checkSignatures checks that a signature that verified still does.
+func checkSignatures(t *testing.T, in, out *dns.Msg, key *dns.DNSKEY) {
+	t.Helper()
+	for i, section := range sections(in) {
+		for j, rr := range section {
+			sig, ok := rr.(*dns.RRSIG)
+			if !ok || sig.KeyTag != key.KeyTag() {
+				continue
+			}
+			var was, is []dns.RR
+			for k, rr := range section {
+				if h := rr.Header(); h.Rrtype == sig.TypeCovered && strings.EqualFold(h.Name, sig.Hdr.Name) {
+					was, is = append(was, rr), append(is, sections(out)[i][k])
+				}
+			}
+			if sig.Verify(key, was) == nil {
+				if err := sections(out)[i][j].(*dns.RRSIG).Verify(key, is); err != nil {
+					t.Fatalf("a signature does not verify any more: %v\n%v\nbecame\n%v", err, in, out)
+				}
+			}
+		}
+	}
+}
+
+// signedAnswer returns a key and an answer that it signed.
+func signedAnswer(tb testing.TB) (*dns.DNSKEY, *dns.Msg) {
+	tb.Helper()
+	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) // the same in all processes of a fuzzer
+	key := &dns.DNSKEY{
+		Hdr:   dns.RR_Header{Name: "example.", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 300},
+		Flags: 257, Protocol: 3, Algorithm: dns.ED25519, PublicKey: base64.StdEncoding.EncodeToString(private.Public().(ed25519.PublicKey)),
+	}
+	m := message(tb, "answer a.example. 20 A 192.0.2.1", "answer a.example. 20 A 192.0.2.2")
+	sig := &dns.RRSIG{
+		Hdr:    dns.RR_Header{Name: "a.example.", Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: 20},
+		KeyTag: key.KeyTag(), SignerName: "example.", Algorithm: key.Algorithm,
+		Inception: 1_000_000_000, Expiration: 2_000_000_000,
+	}
+	if err := sig.Sign(private, m.Answer); err != nil {
+		tb.Fatal(err)
+	}
+	sig.Hdr.Ttl = 20
+	m.Answer = append(m.Answer, sig)
+	return key, m
+}
