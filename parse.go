@@ -125,7 +125,7 @@ func parseZero(c *caddy.Controller, r *rule, args []string) (err error) {
 		return err
 	}
 	if r.zero < r.floor || r.zero > r.max {
-		return c.Errf("zero %q is out of range; accepted is a TTL from FLOOR, %d seconds, to max", args[0], r.floor)
+		return c.Errf("zero %q is out of range; accepted is a TTL from FLOOR to max, %d to %d seconds", args[0], r.floor, r.max)
 	}
 	return nil
 }
@@ -173,14 +173,14 @@ func parseJitter(c *caddy.Controller, r *rule, args []string) (err error) {
 		args = args[:n-1]
 	}
 	switch len(args) {
-	case 1:
+	case 1: // HIGH alone
 		r.low = 0
 	case 2:
 		if r.low, err = parsePercent(c, args[0]); err != nil {
 			return err
 		}
 	default:
-		return c.Errf("jitter has %d percentages; %s", len(args), jitterSyntax)
+		return c.Errf("jitter %q has %d percentages; %s", strings.Join(args, " "), len(args), jitterSyntax)
 	}
 	if r.high, err = parsePercent(c, args[len(args)-1]); err != nil {
 		return err
@@ -231,16 +231,20 @@ func parseExcept(c *caddy.Controller, r *rule, args []string) error {
 	if len(args) == 0 {
 		return c.Errf(`option "except" has no zone; accepted are one or more zones below %s`, strings.Join(r.zones, " "))
 	}
-	zones, err := parseZones(c, args)
-	if err != nil {
-		return err
-	}
-	for _, zone := range zones {
-		if slices.Contains(r.zones, zone) || plugin.Zones(r.zones).Matches(zone) == "" {
-			return c.Errf("except %q is outside the rule; accepted are zones below %s", zone, strings.Join(r.zones, " "))
+	var except []string
+	for _, arg := range args {
+		zones, err := parseZones(c, []string{arg})
+		if err != nil {
+			return err
 		}
+		for _, zone := range zones {
+			if slices.Contains(r.zones, zone) || plugin.Zones(r.zones).Matches(zone) == "" {
+				return c.Errf("except %q is outside the rule; accepted are zones below %s", arg, strings.Join(r.zones, " "))
+			}
+		}
+		except = append(except, zones...)
 	}
-	r.except = newZoneSet(zones)
+	r.except = newZoneSet(except)
 	return nil
 }
 
@@ -260,10 +264,11 @@ func parseZones(c *caddy.Controller, args []string) ([]string, error) {
 	return slices.Compact(zones), nil
 }
 
-// isNumber tells FLOOR, right or wrong, from a zone: a single label that begins
-// with a digit or a sign, or what Go reads as a number or a duration.
+// isNumber tells FLOOR, right or wrong, from a zone: a single label without its
+// dot that begins with a digit or a sign, or what Go reads as a number or a
+// duration.
 func isNumber(token string) bool {
-	if token == "" || !strings.ContainsRune("0123456789+-.", rune(token[0])) || token == "." {
+	if token == "" || !strings.ContainsRune("0123456789+-.", rune(token[0])) || strings.HasSuffix(token, ".") {
 		return false
 	}
 	_, notFloat := strconv.ParseFloat(token, 64)
@@ -290,7 +295,7 @@ func parseTTL(c *caddy.Controller, option, token string, greatest uint32) (uint3
 		n = uint64(d / time.Second) // #nosec G115 -- not negative
 	}
 	if err != nil || n < 1 || n > uint64(greatest) {
-		return 0, c.Errf("%s %q is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1 to %d seconds", option, token, greatest)
+		return 0, c.Errf("%s %q is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to %s", option, token, time.Duration(greatest)*time.Second)
 	}
 	return uint32(n), nil // #nosec G115 -- at most greatest
 }

@@ -97,19 +97,15 @@ func (s *zoneSet) holds(name string) bool {
 	return false
 }
 
-// lengths is the set of the lengths that zones have, in octets: the suffixes of
-// a name that have others need not be looked up. Names that are longer than it
-// goes, which only escapes make them, share the last bit.
+// lengths is the set of the lengths that zones have, which CoreDNS limits to 255
+// characters: the suffixes of a name that have others need not be looked up.
 type lengths [4]uint64
 
-func (l *lengths) add(zone string) {
-	n := min(len(zone), 255)
-	l[n/64] |= 1 << (n % 64)
-}
+func (l *lengths) add(zone string) { l[len(zone)/64] |= 1 << (len(zone) % 64) }
 
 func (l *lengths) has(suffix string) bool {
-	n := min(len(suffix), 255)
-	return l[n/64]&(1<<(n%64)) != 0
+	n := len(suffix)
+	return n < 64*len(l) && l[n/64]&(1<<(n%64)) != 0
 }
 
 // suffixes yields the suffixes of a name that have one of the lengths, longest

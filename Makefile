@@ -1,0 +1,36 @@
+.PHONY: help build example test race bench cover lint fuzz ci
+
+FUZZTIME ?= 30m
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## CoreDNS with every plugin and ttlfloor, as ./coredns
+	go build ./cmd/coredns
+
+example: ## run Corefile.example on 127.0.0.1:1053
+	go run ./cmd/coredns -conf Corefile.example
+
+test: ## all tests
+	go test ./...
+
+race: ## all tests under the race detector
+	go test -race ./...
+
+bench: ## the benchmarks
+	go test -run '^$$' -bench . -benchmem .
+
+cover: ## what the tests do not reach
+	go test -coverprofile=coverage.out .
+	go tool cover -func=coverage.out | awk '$$3 != "100.0%"'
+
+lint: ## golangci-lint, of the version in .ci/run
+	GOBIN="$(CURDIR)/bin" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$$(sed -n 's/^lint=\([^ ]*\).*/\1/p' .ci/run)
+	bin/golangci-lint run ./...
+
+fuzz: ## the fuzz targets, FUZZTIME (30m) each
+	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) .
+	go test -run '^$$' -fuzz '^FuzzRewrite$$' -fuzztime $(FUZZTIME) .
+
+ci: ## what has to pass before a change lands
+	.ci/run
