@@ -30,6 +30,7 @@ func (s *sink) WriteMsg(m *dns.Msg) error {
 // srvAnswer is a headless service with n endpoints: as many SRV records, and as
 // many A records in the additional section.
 func srvAnswer(tb testing.TB, n, ttl int) *dns.Msg {
+	tb.Helper()
 	lines := make([]string, 0, 2*n)
 	for i := range n {
 		lines = append(lines, fmt.Sprintf("answer dst.linkerd.svc.cluster.local. %d SRV 0 100 8086 10-0-%d-%d.dst.linkerd.svc.cluster.local.", ttl, i/256, i%256))

@@ -138,7 +138,7 @@ func (s *span) least() uint32 {
 
 // even tells whether all TTL fields are the same.
 func (s *span) even() bool {
-	return s.lowest == s.highest && !s.large && !(s.zero && s.lowest > 0)
+	return s.lowest == s.highest && !s.large && (!s.zero || s.lowest == 0)
 }
 
 func (s *span) empty() bool { return !s.zero && s.lowest == 0 }
@@ -189,9 +189,7 @@ func (r *reading) rewrite(ttl uint32, out *dns.Msg) *dns.Msg {
 	var copies copier
 	changed := false
 	for i, section := range sections(r.msg) {
-		n := 1
-		for j := 0; j < len(section); j += n {
-			n = 1
+		for j, n := 0, 1; j < len(section); j, n = j+n, 1 {
 			h := header(section[j])
 			if h == nil {
 				continue

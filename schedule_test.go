@@ -93,6 +93,7 @@ type fleet struct {
 }
 
 func newFleet(t *testing.T, directives string, replicas int) *fleet {
+	t.Helper()
 	f := &fleet{t: t, rand: rand.New(rand.NewPCG(1, 2))}
 	upstream := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 		m := message(t, "answer "+r.Question[0].Name+" 30 A 192.0.2.1")

@@ -2,6 +2,7 @@ package ttlfloor
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -420,7 +421,7 @@ func TestShared(t *testing.T) {
 		wg.Go(func() {
 			for range 50 {
 				out := exchange(t, h, "dst.linkerd.svc.cluster.local.", dns.TypeSRV)
-				for _, rr := range append(out.Answer[:len(out.Answer):len(out.Answer)], out.Extra...) {
+				for _, rr := range slices.Concat(out.Answer, out.Extra) {
 					if ttl := rr.Header().Ttl; ttl != out.Answer[0].Header().Ttl || ttl < 33 || ttl > 45 {
 						t.Errorf("TTL %d", ttl)
 					}
