@@ -33,9 +33,9 @@ func (a *arrivals) ratios(now int64) (dispersion, peak float64) {
 	from := max(now-observed, a.since)
 	var sum, squares, busiest float64
 	for s := from; s < now; s++ {
-		if v := a.slots[s%64].Load(); v>>32 == uint64(uint32(s)) { // #nosec G115 -- the low half
-
-			n := float64(uint32(v)) // #nosec G115 -- the other half
+		v := a.slots[s%64].Load()
+		if v>>32 == uint64(s)&(1<<32-1) { // #nosec G115 -- the low half will do
+			n := float64(v & (1<<32 - 1))
 			sum += n
 			squares += n * n
 			busiest = max(busiest, n)

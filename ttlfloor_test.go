@@ -410,6 +410,24 @@ type writerFunc struct {
 
 func (f writerFunc) WriteMsg(m *dns.Msg) error { return f.write(m) }
 
+// byValue and behind are records of another package, which keep their header
+// elsewhere.
+type (
+	byValue struct{ *dns.A }
+	behind  struct{ *dns.A }
+)
+
+func TestForeignRecords(t *testing.T) {
+	a := message(t, "answer a.example. 1 A 192.0.2.1", "answer a.example. 1 A 192.0.2.2").Answer
+	in := &dns.Msg{Answer: []dns.RR{byValue{a[0].(*dns.A)}, &behind{a[1].(*dns.A)}}}
+	before := text(in)
+	out := exchange(t, newTTLFloor(t, "ttlfloor 30s example {\n jitter off\n }", respond(in)), "a.example.", dns.TypeA)
+	checkText(t, text(out), []string{"answer a.example. 30 A 192.0.2.1", "answer a.example. 30 A 192.0.2.2"})
+	if text(in) != before {
+		t.Errorf("the message was written to:\n%s", text(in))
+	}
+}
+
 // TestShared hands the same message to many clients at once, as *cache* and
 // *file* do with their records; -race sees any write to it.
 func TestShared(t *testing.T) {
