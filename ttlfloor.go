@@ -37,7 +37,7 @@ type TTLFloor struct {
 	Next plugin.Handler
 
 	zones zones
-	epoch time.Time             // second 0 of the schedules
+	epoch time.Time             // second 0 of the schedules, on the clock that does not go back
 	place atomic.Pointer[place] // where it runs; known only when the servers are made
 }
 
@@ -109,19 +109,17 @@ func (w *responseWriter) WriteMsg(m *dns.Msg) error {
 	if m == nil {
 		return w.ResponseWriter.WriteMsg(m)
 	}
-	t := w.handler
-	since := time.Since(t.epoch)
-	now := t.epoch.Unix() + int64(since/time.Second)
-	r := w.rule.read(m, w.qtype, now)
+	t, now := w.handler, time.Now()
+	r := w.rule.read(m, w.qtype, now.Unix())
 	out, ttl, result := m, r.lowest, unchanged
 	if !r.empty && (!r.denial || w.rule.negative > 0) {
 		lo, hi, capped := r.window(r.base, r.least, r.ceiling)
-		chosen := w.rule.choose(since, lo, hi, r.denial)
+		chosen := w.rule.choose(now.Sub(t.epoch), lo, hi, r.denial)
 		if out = r.rewrite(chosen, &w.out); out != m {
 			ttl, result = chosen, r.outcome(capped)
 		}
 	}
-	w.meter.count(now, result)
+	w.meter.count(now.Unix(), result)
 	if !r.empty {
 		w.meter.observe(r.lowest, ttl)
 		if s, ok := w.Context.Value(seenKey{t}).(*seen); ok {
