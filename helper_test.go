@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -30,12 +29,17 @@ import (
 	_ "github.com/coredns/coredns/plugin/view"
 
 	"github.com/miekg/dns"
+
+	"github.com/ttlfloor/ttlfloor/internal/chain"
 )
 
 func TestMain(m *testing.M) {
 	caddy.Quiet, dnsserver.Quiet = true, true
-	i := slices.Index(dnsserver.Directives, "tsig")
-	if err := dnsserver.SetDirectives(slices.Insert(slices.Clone(dnsserver.Directives), i+1, pluginName)); err != nil {
+	directives, err := chain.Insert(dnsserver.Directives)
+	if err == nil {
+		err = dnsserver.SetDirectives(directives)
+	}
+	if err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())

@@ -2,10 +2,8 @@
 package main
 
 import (
-	"fmt"
 	"log"
 	"runtime/debug"
-	"slices"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -13,13 +11,14 @@ import (
 	"github.com/coredns/coredns/coremain"
 
 	_ "github.com/ttlfloor/ttlfloor"
+	"github.com/ttlfloor/ttlfloor/internal/chain"
 )
 
 // version is that of ttlfloor; a release sets it with -ldflags "-X main.version=...".
 var version string
 
 func main() {
-	directives, err := insert(dnsserver.Directives)
+	directives, err := chain.Insert(dnsserver.Directives)
 	if err == nil {
 		err = dnsserver.SetDirectives(directives)
 	}
@@ -28,16 +27,6 @@ func main() {
 	}
 	caddy.AppVersion += " with ttlfloor-" + ttlfloorVersion()
 	coremain.Run()
-}
-
-// insert puts ttlfloor directly after tsig, so that it is outside of every
-// plugin that answers, caches or rewrites, and inside the one that signs last.
-func insert(directives []string) ([]string, error) {
-	i := slices.Index(directives, "tsig")
-	if i < 0 {
-		return nil, fmt.Errorf(`directive "tsig" is not in the order of this CoreDNS (%q); "ttlfloor" belongs directly after it`, directives)
-	}
-	return slices.Insert(slices.Clone(directives), i+1, "ttlfloor"), nil
 }
 
 // ttlfloorVersion returns the version set by the release, or that which the

@@ -13,11 +13,13 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 
 	"github.com/miekg/dns"
+
+	"github.com/ttlfloor/ttlfloor/internal/chain"
 )
 
 func TestMain(m *testing.M) {
 	caddy.Quiet, dnsserver.Quiet = true, true
-	directives, err := insert(dnsserver.Directives)
+	directives, err := chain.Insert(dnsserver.Directives)
 	if err == nil {
 		err = dnsserver.SetDirectives(directives)
 	}
@@ -27,18 +29,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestInsert(t *testing.T) {
-	in := []string{"log", "tsig", "rewrite", "cache"}
-	got, err := insert(in)
-	if want := []string{"log", "tsig", "ttlfloor", "rewrite", "cache"}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("got %q, %v, want %q", got, err, want)
-	}
-	if !slices.Equal(in, []string{"log", "tsig", "rewrite", "cache"}) {
-		t.Errorf("the order that was given is %q now", in)
-	}
-	if _, err := insert([]string{"log", "cache"}); err == nil || !strings.Contains(err.Error(), `"tsig"`) {
-		t.Errorf("without tsig: error %v, want one that names it", err)
-	}
+// TestOrder has the place of ttlfloor among the directives of this CoreDNS.
+func TestOrder(t *testing.T) {
 	i := slices.Index(dnsserver.Directives, "ttlfloor")
 	if i < 1 || dnsserver.Directives[i-1] != "tsig" || dnsserver.Directives[i+1] != "rewrite" {
 		t.Errorf("the order of this CoreDNS is %q", dnsserver.Directives)
