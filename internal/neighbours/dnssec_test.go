@@ -1,15 +1,23 @@
 package neighbours
 
 import (
+	"bytes"
+	"crypto"
+	"fmt"
+	"net"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
 
-// dnskey writes a key for the zone "example." as *dnssec* reads it, and returns
-// the path without its ending.
-func dnskey(t *testing.T) string {
+// newKey makes a key for the zone "example.".
+func newKey(t *testing.T) (*dns.DNSKEY, crypto.Signer) {
 	t.Helper()
 	key := &dns.DNSKEY{
 		Hdr:   dns.RR_Header{Name: "example.", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 3600},
@@ -19,9 +27,210 @@ func dnskey(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	base := filepath.Join(dir, "Kexample.+013+00001")
+	return key, private.(crypto.Signer)
+}
+
+// signedZone returns a zone with NSEC records and signatures over all of it that
+// are made for so many seconds, a TTL of so many, and have so many left.
+func signedZone(t *testing.T, key *dns.DNSKEY, private crypto.Signer, ttl uint32, left time.Duration) string {
+	t.Helper()
+	now := time.Now()
+	rrsets := map[string][]dns.RR{}
+	types := map[string][]uint16{}
+	add := func(rr dns.RR) {
+		h := rr.Header()
+		h.Ttl = ttl
+		rrsets[h.Name+" "+dns.Type(h.Rrtype).String()] = append(rrsets[h.Name+" "+dns.Type(h.Rrtype).String()], rr)
+		if !slices.Contains(types[h.Name], h.Rrtype) {
+			types[h.Name] = append(types[h.Name], h.Rrtype)
+		}
+	}
+	for _, line := range []string{
+		fmt.Sprintf("example. SOA ns.example. hostmaster.example. 1 7200 1800 86400 %d", ttl), "example. NS ns.example.",
+		"a.example. A 192.0.2.1", "a.example. A 192.0.2.2", "ns.example. A 192.0.2.53", "*.wild.example. TXT wild", "z.example. CNAME a.example.",
+	} {
+		rr, err := dns.NewRR(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(rr)
+	}
+	add(dns.Copy(key))
+	names := []string{"example.", "a.example.", "ns.example.", "*.wild.example.", "z.example."} // in canonical order
+	for i, name := range names {
+		covered := append(slices.Clone(types[name]), dns.TypeRRSIG, dns.TypeNSEC)
+		slices.Sort(covered)
+		add(&dns.NSEC{
+			Hdr:        dns.RR_Header{Name: name, Rrtype: dns.TypeNSEC, Class: dns.ClassINET},
+			NextDomain: names[(i+1)%len(names)], TypeBitMap: covered,
+		})
+	}
+	var b strings.Builder
+	for _, rrset := range rrsets {
+		sig := &dns.RRSIG{
+			Hdr:    dns.RR_Header{Name: rrset[0].Header().Name, Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: ttl},
+			KeyTag: key.KeyTag(), SignerName: "example.", Algorithm: key.Algorithm,
+			Inception: uint32(now.Add(-time.Hour).Unix()), Expiration: uint32(now.Add(left).Unix()),
+		}
+		if err := sig.Sign(private, rrset); err != nil {
+			t.Fatal(err)
+		}
+		sig.Hdr.Ttl = ttl
+		for _, rr := range append(slices.Clone(rrset), sig) {
+			fmt.Fprintln(&b, rr)
+		}
+	}
+	return b.String()
+}
+
+// tool finds a program that judges.
+func tool(t *testing.T, name, debian string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("%s is not installed: apt-get install %s", name, debian)
+	}
+	return path
+}
+
+// delv validates an answer from a key on, and tells how it went.
+func delv(t *testing.T, s server, key *dns.DNSKEY, name string, qtype uint16) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(s.udp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchor := write(t, "anchor", fmt.Sprintf("trust-anchors { example. static-key %d %d %d \"%s\"; };\n", key.Flags, key.Protocol, key.Algorithm, key.PublicKey))
+	out, err := exec.Command(tool(t, "delv", "bind9-dnsutils"), "@127.0.0.1", "-p", port, "-a", anchor, "+root=example.", name, dns.Type(qtype).String()).CombinedOutput()
+	return fmt.Sprintf("%s%v", out, err)
+}
+
+// unbound starts a validating resolver that trusts a key and asks a server.
+func unbound(t *testing.T, s server, key *dns.DNSKEY) server {
+	t.Helper()
+	path := tool(t, "unbound", "unbound")
+	free, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.LocalAddr().String()
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config := write(t, "unbound.conf", fmt.Sprintf(`server:
+	interface: %s
+	do-daemonize: no
+	username: ""
+	chroot: ""
+	directory: "/"
+	pidfile: ""
+	use-syslog: no
+	do-not-query-localhost: no
+	module-config: "validator iterator"
+	trust-anchor: "example. DNSKEY %d %d %d %s"
+remote-control:
+	control-enable: no
+forward-zone:
+	name: "example."
+	forward-addr: %s
+`, strings.Replace(addr, ":", "@", 1), key.Flags, key.Protocol, key.Algorithm, key.PublicKey, strings.Replace(s.udp, ":", "@", 1)))
+	cmd := exec.Command(path, "-d", "-c", config)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Log(out.String())
+		}
+	})
+	c := dns.Client{Timeout: 100 * time.Millisecond}
+	up := new(dns.Msg).SetQuestion("version.bind.", dns.TypeTXT)
+	up.Question[0].Qclass = dns.ClassCHAOS
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if _, _, err := c.Exchange(up, addr); err == nil {
+			return server{udp: addr}
+		}
+	}
+	t.Fatal("unbound does not answer")
+	return server{}
+}
+
+// TestValidators has delv and unbound validate signed answers, from floors far
+// above what the signatures allow.
+func TestValidators(t *testing.T) {
+	queries := []query{{"a.example.", dns.TypeA}, {"z.example.", dns.TypeA}, {"b.wild.example.", dns.TypeTXT}, {"a.example.", dns.TypeAAAA}, {"nx.example.", dns.TypeA}, {"example.", dns.TypeDNSKEY}}
+	key, private := newKey(t)
+	online, onlineKey := dnskey(t)
+	for _, tt := range []struct {
+		name    string
+		lines   []string
+		key     *dns.DNSKEY
+		ceiling uint32
+	}{
+		{"floor above Original TTL", []string{"ttlfloor 1h {\nnegative 1h\n}", "cache", "file " + write(t, "zone", signedZone(t, key, private, 20, 24*time.Hour)) + " example"}, key, 20},
+		{"floor above time to expiration", []string{"ttlfloor 1h {\nnegative 1h\n}", "file " + write(t, "zone", signedZone(t, key, private, 7200, 90*time.Second)) + " example"}, key, 90},
+		{"a window below Original TTL", []string{"ttlfloor 30s", "file " + write(t, "zone", signedZone(t, key, private, 7200, 24*time.Hour)) + " example"}, key, 7200},
+		{"signed on the way", []string{"ttlfloor 2h {\nnegative 2h\n}", "cache", "dnssec example {\nkey file " + online + "\n}", "file " + write(t, "zone", zone) + " example"}, onlineKey, 3600},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := start(t, "example:0 {\nbind 127.0.0.1\n"+strings.Join(tt.lines, "\n")+"\n}")
+			resolver := unbound(t, s, tt.key)
+			for _, q := range queries {
+				what := q.name + " " + dns.Type(q.qtype).String()
+				if tt.key == onlineKey && (q.name == "z.example.") {
+					continue // the unsigned zone has no such name
+				}
+				r := new(dns.Msg).SetQuestion(q.name, q.qtype)
+				do(r)
+				m := s.ask(t, r.Copy(), "udp")
+				signatures := 0
+				for _, section := range [][]dns.RR{m.Answer, m.Ns} {
+					for _, rr := range section {
+						if rr.Header().Rrtype == dns.TypeRRSIG {
+							signatures++
+						}
+						if rr.Header().Ttl > tt.ceiling {
+							t.Errorf("%s: TTL above %d:\n%v", what, tt.ceiling, m)
+						}
+					}
+				}
+				if signatures == 0 {
+					t.Errorf("%s is not signed:\n%v", what, m)
+				}
+				if got := delv(t, s, tt.key, q.name, q.qtype); !strings.Contains(got, "fully validated") || strings.Contains(got, "unsigned") {
+					t.Errorf("delv does not accept %s:\n%s\n%v", what, got, m)
+				}
+				if got := resolver.ask(t, r.Copy(), "udp"); !got.AuthenticatedData || got.Rcode != m.Rcode {
+					t.Errorf("unbound does not accept %s:\n%v\n%v", what, got, m)
+				}
+			}
+		})
+	}
+	t.Run("tampered", func(t *testing.T) {
+		bad := strings.ReplaceAll(signedZone(t, key, private, 7200, 24*time.Hour), "192.0.2.2\n", "192.0.2.3\n")
+		s := start(t, "example:0 {\nbind 127.0.0.1\nttlfloor 30s\nfile "+write(t, "zone", bad)+" example\n}")
+		if got := delv(t, s, key, "a.example.", dns.TypeA); strings.Contains(got, "fully validated") {
+			t.Errorf("delv accepts what was tampered with:\n%s", got)
+		}
+		r := new(dns.Msg).SetQuestion("a.example.", dns.TypeA)
+		do(r)
+		if got := unbound(t, s, key).ask(t, r, "udp"); got.AuthenticatedData || got.Rcode != dns.RcodeServerFailure {
+			t.Errorf("unbound accepts what was tampered with:\n%v", got)
+		}
+	})
+}
+
+// dnskey writes a key as *dnssec* reads it, and returns the path without its
+// ending and the public part.
+func dnskey(t *testing.T) (string, *dns.DNSKEY) {
+	t.Helper()
+	key, private := newKey(t)
+	base := filepath.Join(t.TempDir(), "Kexample.+013+"+strconv.Itoa(int(key.KeyTag())))
 	writeTo(t, base+".key", key.String()+"\n")
 	writeTo(t, base+".private", key.PrivateKeyString(private))
-	return base
+	return base, key
 }

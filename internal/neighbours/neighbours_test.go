@@ -131,7 +131,7 @@ var (
 // TestNeighbours asks chains of plugins twice, with and without ttlfloor.
 func TestNeighbours(t *testing.T) {
 	file := "file " + write(t, "zone", zone) + " example"
-	key := dnskey(t)
+	key, _ := dnskey(t)
 	up := start(t, ".:0 {\nbind 127.0.0.1\n"+file+"\n}")
 	primary := start(t, "example:0 {\nbind 127.0.0.1\ntransfer {\nto *\n}\n"+file+"\n}")
 	tmpl := func(ttl int, owner string) string {
