@@ -1,9 +1,9 @@
-.PHONY: help build example test race bench cover lint fuzz ci
+.PHONY: help build example test race bench cover lint fuzz neighbours soak ci
 
 FUZZTIME ?= 30m
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## CoreDNS with every plugin and ttlfloor, as ./coredns
 	go build ./cmd/coredns
@@ -31,6 +31,12 @@ lint: ## golangci-lint, of the version in .ci/run
 fuzz: ## the fuzz targets, FUZZTIME (30m) each
 	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) .
 	go test -run '^$$' -fuzz '^FuzzRewrite$$' -fuzztime $(FUZZTIME) .
+
+neighbours: ## chains of CoreDNS with and without ttlfloor, judged from outside
+	go test -v ./internal/neighbours
+
+soak: ## a week of ten thousand clients in virtual time (minutes)
+	go test -v -run '^TestSoak$$' -timeout 2h . -soak
 
 ci: ## what has to pass before a change lands
 	.ci/run
