@@ -1,4 +1,4 @@
-.PHONY: help build example test race bench cover lint fuzz neighbours soak ci
+.PHONY: help build example test race bench cover lint fuzz neighbours soak mutants ci
 
 FUZZTIME ?= 30m
 
@@ -33,10 +33,14 @@ fuzz: ## the fuzz targets, FUZZTIME (30m) each
 	go test -run '^$$' -fuzz '^FuzzRewrite$$' -fuzztime $(FUZZTIME) .
 
 neighbours: ## chains of CoreDNS with and without ttlfloor, judged from outside
-	go test -v ./internal/neighbours
+	go test -v ./internal/neighbours -reloads 50
 
 soak: ## a week of ten thousand clients in virtual time (minutes)
 	go test -v -run '^TestSoak$$' -timeout 2h . -soak
+
+mutants: ## mutation testing of rule.go, rewrite.go and schedule.go (ten minutes)
+	go run github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0 unleash . --timeout-coefficient 6 \
+		$(foreach f,copy arrivals metrics metadata parse setup ttlfloor zones,-E '^$(f)\.go$$') -E '^cmd/' -E '^internal/'
 
 ci: ## what has to pass before a change lands
 	.ci/run

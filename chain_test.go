@@ -295,6 +295,56 @@ func TestViews(t *testing.T) {
 	}
 }
 
+// TestReloadLabels has series end with their view or their server, and others go
+// on.
+func TestReloadLabels(t *testing.T) {
+	count := func(label, value string) (n uint64) {
+		for _, m := range gather(t)["coredns_ttlfloor_served_ttl_seconds"].GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == label && l.GetValue() == value {
+					n += m.GetHistogram().GetSampleCount()
+				}
+			}
+		}
+		return n
+	}
+	t.Run("view", func(t *testing.T) {
+		one := block("example", "view one {\nexpr name() startsWith 'one.'\n}", "ttlfloor 30s", source(0))
+		two := block("example", "view two {\nexpr name() startsWith 'two.'\n}", "ttlfloor 30s", source(0))
+		s := start(t, one+two)
+		s.ask(t, "one.example.", dns.TypeA)
+		s.ask(t, "two.example.", dns.TypeA)
+		if err := s.reload(t, one); err != nil {
+			t.Fatal(err)
+		}
+		s.ask(t, "one.example.", dns.TypeA)
+		if one, two := count("view", "one"), count("view", "two"); one != 2 || two != 0 {
+			t.Errorf("%d and %d responses, want 2 and none of the view that is gone", one, two)
+		}
+	})
+	t.Run("server", func(t *testing.T) {
+		both := "a.example:0 b.example:0 {\nbind 127.0.0.1 ::1\nttlfloor 30s\n" + source(0) + "\n}\n"
+		s := start(t, both)
+		ask := func() {
+			for _, server := range s.Servers() {
+				s.udp = server.LocalAddr().String()
+				s.ask(t, "a.example.", dns.TypeA)
+				s.ask(t, "b.example.", dns.TypeA)
+			}
+		}
+		ask()
+		for _, corefile := range []string{both, strings.Replace(both, " ::1", "", 1)} {
+			if err := s.reload(t, corefile); err != nil {
+				t.Fatal(err)
+			}
+			ask()
+		}
+		if four, six := count("server", "dns://127.0.0.1:0"), count("server", "dns://[::1]:0"); four != 6 || six != 0 {
+			t.Errorf("%d and %d responses, want 6 and none of the address that is gone", four, six)
+		}
+	})
+}
+
 // TestTransfer compares zone transfers with and without ttlfloor.
 func TestTransfer(t *testing.T) {
 	zone := zoneFile(t, "example", "@ 5 SOA ns hostmaster 1 7200 1800 86400 1\n@ 5 NS ns\nns 5 A 192.0.2.53\na 0 A 192.0.2.1\n")
