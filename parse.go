@@ -1,6 +1,7 @@
 package ttlfloor
 
 import (
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,9 @@ const (
 func parse(c *caddy.Controller) ([]*rule, error) {
 	var rules []*rule
 	for c.Next() {
+		if c.Val() != pluginName {
+			return nil, c.Errf("%q after a rule is not part of it; accepted is a new line", c.Val())
+		}
 		directive := c.Dispenser
 		r, err := parseRule(c)
 		if err != nil {
@@ -255,7 +259,8 @@ func parseZones(c *caddy.Controller, args []string) ([]string, error) {
 		if isNumber(arg) {
 			return nil, c.Errf("%q is a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number (%q)", arg, arg+".")
 		}
-		if len(plugin.Host(arg).NormalizeExact()) == 0 {
+		hosts := plugin.Host(arg).NormalizeExact()
+		if len(hosts) == 0 || strings.Contains(hosts[0], "/") || net.ParseIP(arg) != nil {
 			return nil, c.Errf("%q is not a zone; accepted is a domain name or a network in CIDR notation", arg)
 		}
 	}
