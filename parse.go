@@ -1,6 +1,7 @@
 package ttlfloor
 
 import (
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -140,7 +141,7 @@ func parseNegative(c *caddy.Controller, r *rule, args []string) (err error) {
 		return nil
 	}
 	if r.negative, err = parseOneTTL(c, "negative", args, week); err != nil {
-		return err
+		return fmt.Errorf("%w, or off", err)
 	}
 	if r.negative > r.max {
 		return c.Errf("negative %q is out of range; accepted is off or a TTL up to max, %d seconds", args[0], r.max)
@@ -153,7 +154,7 @@ func parseMax(c *caddy.Controller, r *rule, args []string) (err error) {
 		return err
 	}
 	if least := max(r.floor, r.zero, r.negative); r.max < least {
-		return c.Errf("max %q is out of range; accepted is a TTL from the greatest of FLOOR, zero and negative, %d seconds", args[0], least)
+		return c.Errf("max %q is out of range; accepted is a TTL of at least the greatest of FLOOR, zero and negative, %d seconds", args[0], least)
 	}
 	return nil
 }
@@ -177,6 +178,8 @@ func parseJitter(c *caddy.Controller, r *rule, args []string) (err error) {
 		args = args[:n-1]
 	}
 	switch len(args) {
+	case 0:
+		return c.Errf(`option "jitter" has no percentage; %s`, jitterSyntax)
 	case 1: // HIGH alone
 		r.low = 0
 	case 2:
@@ -211,7 +214,7 @@ func parseTypes(c *caddy.Controller, r *rule, args []string) error {
 	for _, arg := range args {
 		t, ok := parseType(arg)
 		if !ok {
-			return c.Errf("type %q is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, but AXFR and IXFR", arg)
+			return c.Errf("type %q is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, except AXFR and IXFR", arg)
 		}
 		if !slices.Contains(r.types, t) {
 			r.types = append(r.types, t)
@@ -257,7 +260,7 @@ func parseExcept(c *caddy.Controller, r *rule, args []string) error {
 func parseZones(c *caddy.Controller, args []string) ([]string, error) {
 	for _, arg := range args {
 		if isNumber(arg) {
-			return nil, c.Errf("%q is a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number (%q)", arg, arg+".")
+			return nil, c.Errf("%q looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number (%q)", arg, arg+".")
 		}
 		hosts := plugin.Host(arg).NormalizeExact()
 		if len(hosts) == 0 || strings.Contains(hosts[0], "/") || net.ParseIP(arg) != nil {
@@ -265,8 +268,26 @@ func parseZones(c *caddy.Controller, args []string) ([]string, error) {
 		}
 	}
 	zones := plugin.OriginsFromArgsOrServerBlock(args, c.ServerBlockKeys)
+	for i, zone := range zones {
+		zones[i] = canonical(zone)
+	}
 	slices.Sort(zones)
 	return slices.Compact(zones), nil
+}
+
+// canonical returns a name as it is unpacked from a query, without escapes that
+// are not needed (\097 for a), in lower case.
+func canonical(name string) string {
+	var wire [255]byte
+	n, err := dns.PackDomainName(name, wire[:], 0, nil, false)
+	if err != nil {
+		return name
+	}
+	unpacked, _, err := dns.UnpackDomainName(wire[:n], 0)
+	if err != nil {
+		return name
+	}
+	return dns.CanonicalName(unpacked)
 }
 
 // isNumber tells FLOOR, right or wrong, from a zone: a single label without its
@@ -283,7 +304,7 @@ func isNumber(token string) bool {
 
 func parseOneTTL(c *caddy.Controller, option string, args []string, greatest uint32) (uint32, error) {
 	if len(args) != 1 {
-		return 0, c.Errf("option %q has %d arguments %q; accepted is one TTL", option, len(args), args)
+		return 0, c.Errf("option %q has %d arguments; accepted is one TTL", strings.Join(append([]string{option}, args...), " "), len(args))
 	}
 	return parseTTL(c, option, args[0], greatest)
 }

@@ -40,6 +40,7 @@ func TestParse(t *testing.T) {
 		{name: "a reverse zone", in: "ttlfloor 10.in-addr.arpa", policy: defaults, zones: "10.in-addr.arpa."},
 		{name: "the root", in: "ttlfloor 30s .", policy: defaults, zones: "."},
 		{name: "a zone that looks like a number", in: "ttlfloor 30s 42. 1d.", policy: defaults, zones: "1d. 42."},
+		{name: "escapes that are not needed", in: `ttlfloor 30s \097\046\065.\101xample`, policy: defaults, zones: `a\.a.example.`},
 		{name: "zero", in: "ttlfloor {\n zero 1m\n }", policy: with(func(p *policy) { p.zero = 60 })},
 		{name: "zero at FLOOR and max", in: "ttlfloor {\n max 30s\n zero 30s\n }", policy: with(func(p *policy) { p.max = 30 })},
 		{name: "negative", in: "ttlfloor {\n negative 1m\n }", policy: with(func(p *policy) { p.negative = 60 })},
@@ -47,6 +48,7 @@ func TestParse(t *testing.T) {
 		{name: "max", in: "ttlfloor {\n max 400h\n }", policy: with(func(p *policy) { p.max = 400 * 3600 })},
 		{name: "max below the default of negative", in: "ttlfloor 2s {\n max 3s\n }", policy: with(func(p *policy) { p.floor, p.zero, p.negative, p.max = 2, 2, 3, 3 })},
 		{name: "negative at max", in: "ttlfloor 2s {\n negative 9s\n max 9s\n }", policy: with(func(p *policy) { p.floor, p.zero, p.negative, p.max = 2, 2, 9, 9 })},
+		{name: "max, then negative at it", in: "ttlfloor 2s {\n max 9s\n negative 9s\n }", policy: with(func(p *policy) { p.floor, p.zero, p.negative, p.max = 2, 2, 9, 9 })},
 		{name: "jitter with one value", in: "ttlfloor {\n jitter 20%\n }", policy: with(func(p *policy) { p.low, p.high = 0, 20 })},
 		{name: "jitter with two", in: "ttlfloor {\n jitter 20% 30%\n }", policy: with(func(p *policy) { p.low, p.high = 20, 30 })},
 		{name: "jitter of nothing", in: "ttlfloor {\n jitter 0%\n }", policy: with(func(p *policy) { p.low, p.high = 0, 0 })},
@@ -83,7 +85,7 @@ func TestParse(t *testing.T) {
 
 // TestParseSeveral has rules side by side.
 func TestParseSeveral(t *testing.T) {
-	c := caddy.NewTestController("dns", "ttlfloor 60s z {\n types SRV\n }\nttlfloor 50s z {\n types A AAAA\n }\nttlfloor 30s z y\nttlfloor 20s a.z")
+	c := caddy.NewTestController("dns", "ttlfloor 60s z {\n types SRV\n }\nttlfloor 50s z {\n types A AAAA\n }\nttlfloor 30s z y\nttlfloor 20s a.z\nttlfloor 10s y {\n types SRV\n }")
 	rules, err := parse(c)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +94,7 @@ func TestParseSeveral(t *testing.T) {
 	for _, r := range rules {
 		floors = append(floors, r.floor)
 	}
-	if !slices.Equal(floors, []uint32{60, 50, 30, 20}) {
+	if !slices.Equal(floors, []uint32{60, 50, 30, 20, 10}) {
 		t.Errorf("got floors %v", floors)
 	}
 }
@@ -110,31 +112,37 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor 1e3", `1: FLOOR "1e3" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
 		{"ttlfloor 99999999999", `1: FLOOR "99999999999" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
 		{"ttlfloor 1.5s", `1: FLOOR "1.5s" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
+		{"ttlfloor 1.5", `1: FLOOR "1.5" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
 		{"ttlfloor 500ms", `1: FLOOR "500ms" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
 		{"ttlfloor .5s", `1: FLOOR ".5s" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
-		{"ttlfloor 30s 60s", `1: "60s" is a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("60s.")`},
-		{"ttlfloor example.org 30s", `1: "30s" is a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("30s.")`},
+		{"ttlfloor 30s 60s", `1: "60s" looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("60s.")`},
+		{"ttlfloor example.org 30s", `1: "30s" looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("30s.")`},
 		{"ttlfloor 30s foo..bar", `1: "foo..bar" is not a zone; accepted is a domain name or a network in CIDR notation`},
 		{"ttlfloor 30s \"\"", `1: "" is not a zone; accepted is a domain name or a network in CIDR notation`},
 		{"ttlfloor 30s 10.0.0.0/33", `1: "10.0.0.0/33" is not a zone; accepted is a domain name or a network in CIDR notation`},
 		{"ttlfloor 30s 127.0.0.1", `1: "127.0.0.1" is not a zone; accepted is a domain name or a network in CIDR notation`},
 		{"ttlfloor 30s z {\n negative off\n } extra", `3: "extra" after a rule is not part of it; accepted is a new line`},
-		{"ttlfloor {\n zero\n }", `2: option "zero" has 0 arguments []; accepted is one TTL`},
-		{"ttlfloor {\n zero 40s 50s\n }", `2: option "zero" has 2 arguments ["40s" "50s"]; accepted is one TTL`},
+		{"ttlfloor {\n zero\n }", `2: option "zero" has 0 arguments; accepted is one TTL`},
+		{"ttlfloor {\n zero 40s 50s\n }", `2: option "zero 40s 50s" has 2 arguments; accepted is one TTL`},
 		{"ttlfloor {\n zero 30x\n }", `2: zero "30x" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 596523h14m7s`},
+		{"ttlfloor {\n zero 0\n }", `2: zero "0" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 596523h14m7s`},
+		{"ttlfloor {\n\n # why\n zero 1e3\n }", `4: zero "1e3" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 596523h14m7s`},
 		{"ttlfloor {\n zero 29s\n }", `2: zero "29s" is out of range; accepted is a TTL from FLOOR to max, 30 to 2147483647 seconds`},
 		{"ttlfloor {\n max 40s\n zero 41s\n }", `3: zero "41s" is out of range; accepted is a TTL from FLOOR to max, 30 to 40 seconds`},
-		{"ttlfloor {\n zero 41s\n max 40s\n }", `3: max "40s" is out of range; accepted is a TTL from the greatest of FLOOR, zero and negative, 41 seconds`},
-		{"ttlfloor {\n max 29s\n }", `2: max "29s" is out of range; accepted is a TTL from the greatest of FLOOR, zero and negative, 30 seconds`},
+		{"ttlfloor {\n zero 41s\n max 40s\n }", `3: max "40s" is out of range; accepted is a TTL of at least the greatest of FLOOR, zero and negative, 41 seconds`},
+		{"ttlfloor {\n max 29s\n }", `2: max "29s" is out of range; accepted is a TTL of at least the greatest of FLOOR, zero and negative, 30 seconds`},
 		{"ttlfloor {\n max 1.5s\n }", `2: max "1.5s" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 596523h14m7s`},
-		{"ttlfloor {\n max\n }", `2: option "max" has 0 arguments []; accepted is one TTL`},
-		{"ttlfloor 5s {\n negative 60s\n max 50s\n }", `3: max "50s" is out of range; accepted is a TTL from the greatest of FLOOR, zero and negative, 60 seconds`},
+		{"ttlfloor {\n max 2147483648\n }", `2: max "2147483648" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 596523h14m7s`},
+		{"ttlfloor {\n max\n }", `2: option "max" has 0 arguments; accepted is one TTL`},
+		{"ttlfloor {\n max 40s 50s\n }", `2: option "max 40s 50s" has 2 arguments; accepted is one TTL`},
+		{"ttlfloor 5s {\n negative 60s\n max 50s\n }", `3: max "50s" is out of range; accepted is a TTL of at least the greatest of FLOOR, zero and negative, 60 seconds`},
 		{"ttlfloor 5s {\n max 50s\n negative 60s\n }", `3: negative "60s" is out of range; accepted is off or a TTL up to max, 50 seconds`},
-		{"ttlfloor {\n negative 0\n }", `2: negative "0" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
-		{"ttlfloor {\n negative 169h\n }", `2: negative "169h" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
-		{"ttlfloor {\n negative\n }", `2: option "negative" has 0 arguments []; accepted is one TTL`},
-		{"ttlfloor {\n negative on\n }", `2: negative "on" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
-		{"ttlfloor {\n jitter\n }", `2: jitter "" has 0 percentages; accepted are "LOW [HIGH] [scheduled|random]" and "off"`},
+		{"ttlfloor {\n negative 0\n }", `2: negative "0" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s, or off`},
+		{"ttlfloor {\n negative 169h\n }", `2: negative "169h" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s, or off`},
+		{"ttlfloor {\n negative\n }", `2: option "negative" has 0 arguments; accepted is one TTL, or off`},
+		{"ttlfloor {\n negative off 5s\n }", `2: option "negative off 5s" has 2 arguments; accepted is one TTL, or off`},
+		{"ttlfloor {\n negative on\n }", `2: negative "on" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s, or off`},
+		{"ttlfloor {\n jitter\n }", `2: option "jitter" has no percentage; accepted are "LOW [HIGH] [scheduled|random]" and "off"`},
 		{"ttlfloor {\n jitter 50% 10%\n }", `2: jitter "50% 10%" runs from 50% down to 10%; accepted is LOW up to HIGH, where one value is a HIGH for a LOW of 0%`},
 		{"ttlfloor {\n jitter -20%\n }", `2: jitter "-20%" runs from 0% down to -20%; accepted is LOW up to HIGH, where one value is a HIGH for a LOW of 0%`},
 		{"ttlfloor {\n jitter -100% 10%\n }", `2: jitter "-100%" is not a percentage; accepted is a whole number with its sign (10%), from -99% to 1000%`},
@@ -147,18 +155,20 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor {\n jitter random\n }", `2: jitter "random" is not a percentage; accepted is a whole number with its sign (10%), from -99% to 1000%`},
 		{"ttlfloor {\n jitter off 10%\n }", `2: jitter "off" is not a percentage; accepted is a whole number with its sign (10%), from -99% to 1000%`},
 		{"ttlfloor {\n types\n }", `2: option "types" has no type; accepted are one or more query types (SRV A AAAA)`},
-		{"ttlfloor {\n types SRV FOO\n }", `2: type "FOO" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, but AXFR and IXFR`},
-		{"ttlfloor {\n types AXFR\n }", `2: type "AXFR" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, but AXFR and IXFR`},
-		{"ttlfloor {\n types TYPE0\n }", `2: type "TYPE0" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, but AXFR and IXFR`},
-		{"ttlfloor {\n types TYPE65536\n }", `2: type "TYPE65536" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, but AXFR and IXFR`},
+		{"ttlfloor {\n types SRV FOO\n }", `2: type "FOO" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, except AXFR and IXFR`},
+		{"ttlfloor {\n types AXFR\n }", `2: type "AXFR" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, except AXFR and IXFR`},
+		{"ttlfloor {\n types IXFR\n }", `2: type "IXFR" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, except AXFR and IXFR`},
+		{"ttlfloor {\n types TYPE0\n }", `2: type "TYPE0" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, except AXFR and IXFR`},
+		{"ttlfloor {\n types TYPE65536\n }", `2: type "TYPE65536" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, except AXFR and IXFR`},
 		{"ttlfloor 30s example.org {\n except\n }", `2: option "except" has no zone; accepted are one or more zones below example.org.`},
 		{"ttlfloor 30s example.org {\n except example.net\n }", `2: except "example.net" is outside the rule; accepted are zones below example.org.`},
 		{"ttlfloor 30s example.org {\n except example.org\n }", `2: except "example.org" is outside the rule; accepted are zones below example.org.`},
-		{"ttlfloor 30s example.org {\n except 30s\n }", `2: "30s" is a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("30s.")`},
+		{"ttlfloor 30s example.org {\n except 30s\n }", `2: "30s" looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("30s.")`},
 		{"ttlfloor {\n floor 30s\n }", `2: unknown option "floor"; accepted are zero, negative, max, jitter, types and except`},
 		{"ttlfloor {\n zero 40s\n zero 40s\n }", `3: option "zero" is given twice; accepted is once in a rule`},
 		{"ttlfloor {\n {\n }", `2: unknown option "{"; accepted are zero, negative, max, jitter, types and except`},
 		{"ttlfloor 30s example.org\nttlfloor 40s example.net example.org", `2: zone "example.org." has a rule for all types already; accepted is one rule for a zone and type, and one for the zone without types`},
+		{"ttlfloor\nttlfloor", `2: zone "example.com." has a rule for all types already; accepted is one rule for a zone and type, and one for the zone without types`},
 		{"ttlfloor 30s example.org {\n types A SRV\n }\nttlfloor 40s example.org {\n types SRV\n }", `4: zone "example.org." has a rule for SRV already; accepted is one rule for a zone and type, and one for the zone without types`},
 	} {
 		t.Run(tt.in, func(t *testing.T) {
@@ -188,7 +198,8 @@ func TestZones(t *testing.T) {
 			types A
 		}
 		ttlfloor 5 x.no.example
-		ttlfloor 6 10.in-addr.arpa`, nil)
+		ttlfloor 6 10.in-addr.arpa
+		ttlfloor 7 cluster.local`, nil)
 	for _, tt := range []struct {
 		name  string
 		qname string
@@ -203,6 +214,7 @@ func TestZones(t *testing.T) {
 		{"a name in mixed case", "C.b.eXaMPLE.", dns.TypeA, 2, "example."},
 		{"a name that only ends alike", "notexample.", dns.TypeA, 1, "."},
 		{"a name that ends alike with a dot in its label", `not\.example.`, dns.TypeA, 1, "."},
+		{"the same below a zone of two labels", `foo\.cluster.local.`, dns.TypeA, 1, "."},
 		{"the longest zone", "b.a.example.", dns.TypeA, 4, "a.example."},
 		{"the type within a zone", "c.a.example.", dns.TypeSRV, 3, "a.example."},
 		{"a type that no rule of the zone is for", "a.example.", dns.TypeAAAA, 2, "example."},
