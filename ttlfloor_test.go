@@ -240,6 +240,16 @@ func TestRewrite(t *testing.T) {
 			want: []string{"answer a.example. 0 A 192.0.2.1", "answer " + rrsig("a.example.", "0", "A", "0", inTwoYears)}, outcome: unchanged,
 		},
 		{
+			name: "a signature that is not valid yet has its ceilings too", directives: floor30,
+			in:   []string{"answer a.example. 5 A 192.0.2.1", "answer a.example. 5 RRSIG A 13 2 20 20020101000000 20010101000000 1 example. c2ln"},
+			want: []string{"answer a.example. 20 A 192.0.2.1", "answer a.example. 20 RRSIG A 13 2 20 20020101000000 20010101000000 1 example. c2ln"}, outcome: capped,
+		},
+		{
+			name: "an answer to another question: the client's own decides", directives: floor30,
+			in:   []string{"answer b.test. 5 A 192.0.2.1"},
+			want: []string{"answer b.test. 30 A 192.0.2.1"}, outcome: raised,
+		},
+		{
 			name: "a message without records", directives: floor30,
 			in: nil, want: nil, outcome: unchanged,
 		},

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto"
 	"fmt"
+	"maps"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -30,9 +32,9 @@ func newKey(t *testing.T) (*dns.DNSKEY, crypto.Signer) {
 	return key, private.(crypto.Signer)
 }
 
-// signedZone returns a zone with NSEC records and signatures over all of it that
-// are made for so many seconds, a TTL of so many, and have so many left.
-func signedZone(t *testing.T, key *dns.DNSKEY, private crypto.Signer, ttl uint32, left time.Duration) string {
+// signedZone returns a zone with NSEC or NSEC3 records and signatures over all
+// of it that are made for a TTL of so many seconds, and have so long left.
+func signedZone(t *testing.T, key *dns.DNSKEY, private crypto.Signer, ttl uint32, left time.Duration, nsec3 bool) string {
 	t.Helper()
 	now := time.Now()
 	rrsets := map[string][]dns.RR{}
@@ -56,14 +58,16 @@ func signedZone(t *testing.T, key *dns.DNSKEY, private crypto.Signer, ttl uint32
 		add(rr)
 	}
 	add(dns.Copy(key))
-	names := []string{"example.", "a.example.", "ns.example.", "*.wild.example.", "z.example."} // in canonical order
-	for i, name := range names {
-		covered := append(slices.Clone(types[name]), dns.TypeRRSIG, dns.TypeNSEC)
-		slices.Sort(covered)
-		add(&dns.NSEC{
-			Hdr:        dns.RR_Header{Name: name, Rrtype: dns.TypeNSEC, Class: dns.ClassINET},
-			NextDomain: names[(i+1)%len(names)], TypeBitMap: covered,
-		})
+	names := []string{"example.", "a.example.", "ns.example.", "wild.example.", "*.wild.example.", "z.example."} // in canonical order
+	if nsec3 {
+		add(&dns.NSEC3PARAM{Hdr: dns.RR_Header{Name: "example.", Rrtype: dns.TypeNSEC3PARAM, Class: dns.ClassINET}, Hash: dns.SHA1})
+		for _, rr := range chainNSEC3(names, types) {
+			add(rr)
+		}
+	} else {
+		for _, rr := range chainNSEC(names, types) {
+			add(rr)
+		}
 	}
 	var b strings.Builder
 	for _, rrset := range rrsets {
@@ -81,6 +85,41 @@ func signedZone(t *testing.T, key *dns.DNSKEY, private crypto.Signer, ttl uint32
 		}
 	}
 	return b.String()
+}
+
+// chainNSEC links the names that have records, in canonical order.
+func chainNSEC(names []string, types map[string][]uint16) (chain []dns.RR) {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return types[name] == nil })
+	for i, name := range names {
+		covered := append(slices.Clone(types[name]), dns.TypeRRSIG, dns.TypeNSEC)
+		slices.Sort(covered)
+		chain = append(chain, &dns.NSEC{
+			Hdr:        dns.RR_Header{Name: name, Rrtype: dns.TypeNSEC, Class: dns.ClassINET},
+			NextDomain: names[(i+1)%len(names)], TypeBitMap: covered,
+		})
+	}
+	return chain
+}
+
+// chainNSEC3 links the hashes of names, with those that have no records.
+func chainNSEC3(names []string, types map[string][]uint16) (chain []dns.RR) {
+	hashed := map[string]string{}
+	for _, name := range names {
+		hashed[dns.HashName(name, dns.SHA1, 0, "")] = name
+	}
+	hashes := slices.Sorted(maps.Keys(hashed))
+	for i, hash := range hashes {
+		covered := slices.Clone(types[hashed[hash]])
+		if covered != nil {
+			covered = append(covered, dns.TypeRRSIG)
+		}
+		slices.Sort(covered)
+		chain = append(chain, &dns.NSEC3{
+			Hdr:  dns.RR_Header{Name: strings.ToLower(hash) + ".example.", Rrtype: dns.TypeNSEC3, Class: dns.ClassINET},
+			Hash: dns.SHA1, HashLength: 20, NextDomain: hashes[(i+1)%len(hashes)], TypeBitMap: covered,
+		})
+	}
+	return chain
 }
 
 // tool finds a program that judges.
@@ -105,10 +144,11 @@ func delv(t *testing.T, s server, key *dns.DNSKEY, name string, qtype uint16) st
 	return fmt.Sprintf("%s%v", out, err)
 }
 
-// unbound starts a validating resolver that trusts a key and asks a server.
-func unbound(t *testing.T, s server, key *dns.DNSKEY) server {
+// daemon starts a DNS server that a configuration file makes listen on a port
+// of 127.0.0.1, which is given to it as "127.0.0.1@PORT", and waits for it.
+func daemon(t *testing.T, name string, config func(addr string) string) server {
 	t.Helper()
-	path := tool(t, "unbound", "unbound")
+	path := tool(t, name, name)
 	free, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +157,37 @@ func unbound(t *testing.T, s server, key *dns.DNSKEY) server {
 	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
-	config := write(t, "unbound.conf", fmt.Sprintf(`server:
+	cmd := exec.Command(path, "-d", "-c", write(t, name+".conf", config(strings.Replace(addr, ":", "@", 1))))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Log(out.String())
+		}
+	})
+	c := dns.Client{Timeout: 100 * time.Millisecond}
+	up := new(dns.Msg).SetQuestion("version.bind.", dns.TypeTXT)
+	up.Question[0].Qclass = dns.ClassCHAOS
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if _, _, err := c.Exchange(up, addr); err == nil {
+			return server{udp: addr, tcp: addr}
+		}
+	}
+	_ = cmd.Process.Kill()
+	t.Fatalf("%s does not answer", name)
+	return server{}
+}
+
+// unbound starts a validating resolver that trusts a key and asks a server.
+func unbound(t *testing.T, s server, key *dns.DNSKEY) server {
+	t.Helper()
+	return daemon(t, "unbound", func(addr string) string {
+		return fmt.Sprintf(`server:
 	interface: %s
 	do-daemonize: no
 	username: ""
@@ -133,30 +203,33 @@ remote-control:
 forward-zone:
 	name: "example."
 	forward-addr: %s
-`, strings.Replace(addr, ":", "@", 1), key.Flags, key.Protocol, key.Algorithm, key.PublicKey, strings.Replace(s.udp, ":", "@", 1)))
-	cmd := exec.Command(path, "-d", "-c", config)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(out.String())
-		}
+`, addr, key.Flags, key.Protocol, key.Algorithm, key.PublicKey, strings.Replace(s.udp, ":", "@", 1))
 	})
-	c := dns.Client{Timeout: 100 * time.Millisecond}
-	up := new(dns.Msg).SetQuestion("version.bind.", dns.TypeTXT)
-	up.Question[0].Qclass = dns.ClassCHAOS
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		if _, _, err := c.Exchange(up, addr); err == nil {
-			return server{udp: addr}
-		}
-	}
-	t.Fatal("unbound does not answer")
-	return server{}
+}
+
+// nsd serves a zone; unlike file it knows NSEC3.
+func nsd(t *testing.T, zone string) server {
+	t.Helper()
+	path := write(t, "zone", zone)
+	return daemon(t, "nsd", func(addr string) string {
+		return fmt.Sprintf(`server:
+	ip-address: %s
+	username: ""
+	chroot: ""
+	zonesdir: ""
+	database: ""
+	pidfile: ""
+	zonelistfile: "%[2]s.list"
+	xfrdfile: ""
+	xfrdir: "%[3]s"
+	server-count: 1
+remote-control:
+	control-enable: no
+zone:
+	name: "example."
+	zonefile: "%[2]s"
+`, addr, path, filepath.Dir(path))
+	})
 }
 
 // TestValidators has delv and unbound validate signed answers, from floors far
@@ -170,14 +243,22 @@ func TestValidators(t *testing.T) {
 		lines   []string
 		key     *dns.DNSKEY
 		ceiling uint32
+		nsec3   bool
 	}{
-		{"floor above Original TTL", []string{"ttlfloor 1h {\nnegative 1h\n}", "cache", "file " + write(t, "zone", signedZone(t, key, private, 20, 24*time.Hour)) + " example"}, key, 20},
-		{"floor above time to expiration", []string{"ttlfloor 1h {\nnegative 1h\n}", "file " + write(t, "zone", signedZone(t, key, private, 7200, 90*time.Second)) + " example"}, key, 90},
-		{"a window below Original TTL", []string{"ttlfloor 30s", "file " + write(t, "zone", signedZone(t, key, private, 7200, 24*time.Hour)) + " example"}, key, 7200},
-		{"signed on the way", []string{"ttlfloor 2h {\nnegative 2h\n}", "cache", "dnssec example {\nkey file " + online + "\n}", "file " + write(t, "zone", zone) + " example"}, onlineKey, 3600},
+		{"floor above Original TTL", []string{"ttlfloor 1h {\nnegative 1h\n}", "cache", "file " + write(t, "zone", signedZone(t, key, private, 20, 24*time.Hour, false)) + " example"}, key, 20, false},
+		{"floor above time to expiration", []string{"ttlfloor 1h {\nnegative 1h\n}", "file " + write(t, "zone", signedZone(t, key, private, 7200, 90*time.Second, false)) + " example"}, key, 90, false},
+		{"a window below Original TTL", []string{"ttlfloor 30s", "file " + write(t, "zone", signedZone(t, key, private, 7200, 24*time.Hour, false)) + " example"}, key, 7200, false},
+		{"NSEC3", []string{"ttlfloor 1h {\nnegative 1h\n}", "cache"}, key, 20, true},
+		{"signed on the way", []string{"ttlfloor 2h {\nnegative 2h\n}", "cache", "dnssec example {\nkey file " + online + "\n}", "file " + write(t, "zone", zone) + " example"}, onlineKey, 3600, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			denial := dns.TypeNSEC
+			if tt.nsec3 {
+				denial = dns.TypeNSEC3
+				tt.lines = append(tt.lines, "forward . "+nsd(t, signedZone(t, key, private, tt.ceiling, 24*time.Hour, true)).udp)
+			}
 			s := start(t, "example:0 {\nbind 127.0.0.1\n"+strings.Join(tt.lines, "\n")+"\n}")
+			without := start(t, "example:0 {\nbind 127.0.0.1\n"+strings.Join(tt.lines[1:], "\n")+"\n}")
 			resolver := unbound(t, s, tt.key)
 			for _, q := range queries {
 				what := q.name + " " + dns.Type(q.qtype).String()
@@ -187,11 +268,15 @@ func TestValidators(t *testing.T) {
 				r := new(dns.Msg).SetQuestion(q.name, q.qtype)
 				do(r)
 				m := s.ask(t, r.Copy(), "udp")
-				signatures := 0
+				checkSame(t, m, without.ask(t, r.Copy(), "udp"))
+				signatures, denials := 0, 0
 				for _, section := range [][]dns.RR{m.Answer, m.Ns} {
 					for _, rr := range section {
 						if rr.Header().Rrtype == dns.TypeRRSIG {
 							signatures++
+						}
+						if rr.Header().Rrtype == denial {
+							denials++
 						}
 						if rr.Header().Ttl > tt.ceiling {
 							t.Errorf("%s: TTL above %d:\n%v", what, tt.ceiling, m)
@@ -200,6 +285,9 @@ func TestValidators(t *testing.T) {
 				}
 				if signatures == 0 {
 					t.Errorf("%s is not signed:\n%v", what, m)
+				}
+				if len(m.Answer) == 0 && denials == 0 {
+					t.Errorf("%s is not denied by %s:\n%v", what, dns.Type(denial), m)
 				}
 				if got := delv(t, s, tt.key, q.name, q.qtype); !strings.Contains(got, "fully validated") || strings.Contains(got, "unsigned") {
 					t.Errorf("delv does not accept %s:\n%s\n%v", what, got, m)
@@ -211,7 +299,7 @@ func TestValidators(t *testing.T) {
 		})
 	}
 	t.Run("tampered", func(t *testing.T) {
-		bad := strings.ReplaceAll(signedZone(t, key, private, 7200, 24*time.Hour), "192.0.2.2\n", "192.0.2.3\n")
+		bad := strings.ReplaceAll(signedZone(t, key, private, 7200, 24*time.Hour, false), "192.0.2.2\n", "192.0.2.3\n")
 		s := start(t, "example:0 {\nbind 127.0.0.1\nttlfloor 30s\nfile "+write(t, "zone", bad)+" example\n}")
 		if got := delv(t, s, key, "a.example.", dns.TypeA); strings.Contains(got, "fully validated") {
 			t.Errorf("delv accepts what was tampered with:\n%s", got)

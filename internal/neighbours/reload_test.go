@@ -20,6 +20,7 @@ import (
 
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
 )
 
 var reloads = flag.Int("reloads", 10, "how many reloads the tests of them make")
@@ -181,7 +182,7 @@ func TestReloadLeavesNothing(t *testing.T) {
 		}
 		return runtime.NumGoroutine(), m.HeapAlloc, series
 	}
-	before, _, _ := state()
+	before := goleak.IgnoreCurrent()
 	inst, err := caddy.Start(corefile(0))
 	if err != nil {
 		t.Fatal(err)
@@ -215,11 +216,13 @@ func TestReloadLeavesNothing(t *testing.T) {
 	if errs := inst.ShutdownCallbacks(); errs != nil {
 		t.Error(errs)
 	}
+	var left error
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		if g, _, s = state(); g <= before && s == 0 {
-			return
+		if left = goleak.Find(before); left == nil {
+			break
 		}
 	}
-	buf := make([]byte, 1<<16)
-	t.Errorf("%d goroutines are left of %d before, and %d series:\n%s", g, before, s, buf[:runtime.Stack(buf, true)])
+	if _, _, s = state(); left != nil || s != 0 {
+		t.Errorf("%d series are left, and %v", s, left)
+	}
 }

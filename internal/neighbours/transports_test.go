@@ -219,3 +219,39 @@ func unpack(t *testing.T, wire []byte) *dns.Msg {
 	}
 	return m
 }
+
+// TestOptions has an upstream whose responses carry a cookie and padding.
+func TestOptions(t *testing.T) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		m := new(dns.Msg).SetReply(r).SetEdns0(1232, true)
+		a, err := dns.NewRR(r.Question[0].Name + " 0 A 192.0.2.1")
+		if err != nil {
+			t.Error(err)
+		}
+		m.Answer = []dns.RR{a}
+		m.IsEdns0().Option = []dns.EDNS0{
+			&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "00112233445566778899aabbccddeeff"},
+			&dns.EDNS0_PADDING{Padding: make([]byte, 64)},
+		}
+		if err := w.WriteMsg(m); err != nil {
+			t.Error(err)
+		}
+	})}
+	go func() { _ = up.ActivateAndServe() }()
+	defer func() { _ = up.Shutdown() }()
+	s := start(t, ".:0 {\nbind 127.0.0.1\nttlfloor 30s\nforward . "+conn.LocalAddr().String()+"\n}")
+	r := new(dns.Msg).SetQuestion("a.example.", dns.TypeA)
+	do(r)
+	m := s.ask(t, r, "udp")
+	opt := m.IsEdns0()
+	if opt == nil || len(opt.Option) != 2 || opt.Option[0].String() != "00112233445566778899aabbccddeeff" || len(opt.Option[1].(*dns.EDNS0_PADDING).Padding) != 64 {
+		t.Errorf("cookie and padding did not survive:\n%v", m)
+	}
+	if ttl := m.Answer[0].Header().Ttl; ttl < 33 || ttl > 45 {
+		t.Errorf("TTL %d, want 33 to 45", ttl)
+	}
+}
