@@ -35,7 +35,7 @@ fuzz: ## the fuzz targets, FUZZTIME (30m) each
 neighbours: ## chains of CoreDNS with and without ttlfloor, judged from outside
 	go test -v ./internal/neighbours -reloads 50
 
-soak: ## a week of ten thousand clients in virtual time (minutes)
+soak: ## a week of ten thousand clients in virtual time (50 minutes)
 	go test -v -run '^TestSoak$$' -timeout 2h . -soak
 
 mutants: ## mutation testing of rule.go, rewrite.go and schedule.go (ten minutes)

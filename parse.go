@@ -264,30 +264,35 @@ func parseZones(c *caddy.Controller, args []string) ([]string, error) {
 		}
 		hosts := plugin.Host(arg).NormalizeExact()
 		if len(hosts) == 0 || strings.Contains(hosts[0], "/") || net.ParseIP(arg) != nil {
-			return nil, c.Errf("%q is not a zone; accepted is a domain name or a network in CIDR notation", arg)
+			return nil, notZone(c, arg)
 		}
 	}
-	zones := plugin.OriginsFromArgsOrServerBlock(args, c.ServerBlockKeys)
-	for i, zone := range zones {
-		zones[i] = canonical(zone)
+	var zones []string
+	for _, zone := range plugin.OriginsFromArgsOrServerBlock(args, c.ServerBlockKeys) {
+		name, ok := canonical(zone)
+		if !ok {
+			return nil, notZone(c, zone)
+		}
+		zones = append(zones, name)
 	}
 	slices.Sort(zones)
 	return slices.Compact(zones), nil
 }
 
+func notZone(c *caddy.Controller, token string) error {
+	return c.Errf("%q is not a zone; accepted is a domain name or a network in CIDR notation", token)
+}
+
 // canonical returns a name as it is unpacked from a query, without escapes that
 // are not needed (\097 for a), in lower case.
-func canonical(name string) string {
+func canonical(name string) (string, bool) {
 	var wire [255]byte
 	n, err := dns.PackDomainName(name, wire[:], 0, nil, false)
 	if err != nil {
-		return name
+		return "", false
 	}
-	unpacked, _, err := dns.UnpackDomainName(wire[:n], 0)
-	if err != nil {
-		return name
-	}
-	return dns.CanonicalName(unpacked)
+	name, _, err = dns.UnpackDomainName(wire[:n], 0)
+	return dns.CanonicalName(name), err == nil
 }
 
 // isNumber tells FLOOR, right or wrong, from a zone: a single label without its

@@ -97,9 +97,10 @@ func (s *zoneSet) holds(name string) bool {
 	return false
 }
 
-// lengths is the set of the lengths that zones have, which CoreDNS limits to 255
-// characters: the suffixes of a name that have others need not be looked up.
-type lengths [4]uint64
+// lengths is the set of the lengths that zones have: the suffixes of a name that
+// have others need not be looked up. A name of 255 octets that are written as
+// \DDD has up to 1004 characters.
+type lengths [16]uint64
 
 func (l *lengths) add(zone string) { l[len(zone)/64] |= 1 << (len(zone) % 64) }
 
