@@ -20,9 +20,9 @@ import (
 
 var soak = flag.Bool("soak", false, "a week of ten thousand clients in TestSoak")
 
-// TestSoak runs clients for a long time in virtual time, with a cache that
-// serves stale, while names come and go and the upstream fails for minutes: every
-// TTL stays in its window, the schedule's sums stay exact, and nothing grows. By
+// TestSoak runs clients for a long time in virtual time, through the real
+// *cache*, while names come and go and the upstream fails for minutes: every TTL
+// stays in its window, the schedule's sums stay exact, and nothing grows. By
 // default it is an hour of a thousand clients;
 //
 //	make soak
