@@ -129,7 +129,7 @@ func BenchmarkSchedule(b *testing.B) {
 		start := time.Now()
 		b.ReportAllocs()
 		for b.Loop() {
-			s.book(int64(time.Since(start)/time.Millisecond), 33, 45)
+			s.book(int64(time.Since(start)/time.Millisecond*ticks), 33, 45)
 		}
 	})
 	b.Run("parallel", func(b *testing.B) {
@@ -138,7 +138,7 @@ func BenchmarkSchedule(b *testing.B) {
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				s.book(int64(time.Since(start)/time.Millisecond), 33, 45)
+				s.book(int64(time.Since(start)/time.Millisecond*ticks), 33, 45)
 			}
 		})
 	})

@@ -110,7 +110,7 @@ func checkRewrite(t *testing.T, r *rule, in *dns.Msg, qtype uint16, key *dns.DNS
 	out := in
 	if !got.empty && (!got.denial || p.negative > 0) {
 		lo, hi, _ := got.window(got.base, got.least, got.ceiling)
-		ttl := r.choose(time.Second, lo, hi, got.denial)
+		ttl := r.choose(time.Second, lo, hi, got.denial, nil)
 		if ttl < lo || ttl > hi || ttl > got.ceiling || ttl < min(got.least, got.ceiling) {
 			t.Fatalf("%+v\n%v\ngot TTL %d, want %d to %d, from %d up to %d", *p, in, ttl, lo, hi, got.least, got.ceiling)
 		}

@@ -8,6 +8,14 @@ const (
 	horizon = 4096
 	// choices is how many seconds of a window are looked at.
 	choices = 64
+	// ticks is how many parts a second has. TTLs are whole seconds and leave a
+	// client where it was within the second, so calendar seconds that are even
+	// need not be so half a second later. It is odd, so that a second can be
+	// centred on a tick.
+	ticks = 5
+	half  = ticks / 2
+	// length is how many ticks are kept.
+	length = horizon * ticks
 	// perSecond is a rate of 1/s in fixed point, so that what an appointment
 	// adds to a sum is taken off again to the last bit.
 	perSecond = 1 << 32
@@ -17,29 +25,30 @@ const (
 // follows TTLs comes back when its own has run out. The zero value is an empty
 // schedule; it is safe for concurrent use.
 type schedule struct {
-	mu    sync.Mutex
-	slots *[horizon]slot // by second modulo horizon; made for the first appointment
-	next  int64          // least second that is not yet taken off the sum
-	rate  uint64         // sum over the outstanding appointments of perSecond/TTL
-	turn  uint32         // where the search for the emptiest second starts
+	mu   sync.Mutex
+	ring *ring  // made for the first appointment
+	next int64  // least second that is not yet taken off the sum
+	rate uint64 // sum over the outstanding appointments of perSecond/TTL
+	turn uint32 // where the search for the emptiest second starts
 }
 
-// slot is one second of a schedule.
-type slot struct {
-	appointments uint64
-	rate         uint64 // what they added to the sum
+// ring is time modulo horizon.
+type ring struct {
+	around [length]uint32  // appointments in the second around each tick
+	rates  [horizon]uint64 // what those of each second added to the sum
 }
 
 // book makes an appointment from lo to hi seconds after now and returns how
-// many seconds after now it is. Seconds are counted on a clock that does not
-// go back, and lo <= hi < horizon.
+// many seconds after now it is. now is in ticks, on a clock that does not go
+// back, and 1 <= lo <= hi < horizon unless both are 0.
 //
 // By Little's law the outstanding appointments bring the sum of 1/TTL queries
 // a second as long as their clients go on, so that is the fair share of every
-// second. The earliest second with less than that, rounded to whole
-// appointments, is taken, and the emptiest where there is none, which is how a
-// herd is broken up. Rounding matters to replicas that know nothing of each
-// other: their shares are small, and rounded up they would add up to too much.
+// second. The earliest moment with less than that, rounded to whole
+// appointments, in every second that it is part of is taken, and the emptiest
+// where there is none, which is how a herd is broken up. Rounding matters to
+// replicas that know nothing of each other: their shares are small, and rounded
+// up they would add up to too much.
 func (s *schedule) book(now int64, lo, hi uint32) uint32 {
 	if hi == 0 { // back at once: nothing to arrange
 		return 0
@@ -50,29 +59,33 @@ func (s *schedule) book(now int64, lo, hi uint32) uint32 {
 	now = s.pass(now)
 	ttl := s.choose(now, lo, hi)
 
-	at, rate := s.slot(now, ttl), perSecond/uint64(ttl)
-	at.appointments++
-	at.rate += rate
+	at, rate := now+int64(ttl)*ticks, perSecond/uint64(ttl)
+	s.ring.rates[at/ticks%horizon] += rate
 	s.rate += rate
+	for tick := max(at-half, s.next*ticks); tick <= at+half; tick++ {
+		s.ring.around[tick%length]++
+	}
 	return ttl
 }
 
-// pass takes the appointments up to now off the sum, those of this second
-// included: their clients are on their way in. It returns the second that the
-// schedule is at, which is later than now if another caller was.
+// pass takes the appointments up to the second of now off the sum, those of
+// that second included: their clients are on their way in. It returns the time
+// that the schedule is at, which is later than now if another caller was.
 func (s *schedule) pass(now int64) int64 {
-	if s.slots == nil {
-		s.slots, s.next = new([horizon]slot), now
+	second := now / ticks
+	if s.ring == nil {
+		s.ring, s.next = new(ring), second
 	}
-	if now-s.next >= horizon { // all of them; the loop would go round for nothing
-		*s.slots, s.rate, s.next = [horizon]slot{}, 0, now
+	if second-s.next >= horizon { // all of them; the loop would go round for nothing
+		*s.ring, s.rate, s.next = ring{}, 0, second
 	}
-	for ; s.next <= now; s.next++ {
-		gone := s.slot(s.next, 0)
-		s.rate -= gone.rate
-		*gone = slot{}
+	for ; s.next <= second; s.next++ {
+		i := s.next % horizon
+		s.rate -= s.ring.rates[i]
+		s.ring.rates[i] = 0
+		clear(s.ring.around[i*ticks : (i+1)*ticks])
 	}
-	return s.next - 1
+	return max(now, (s.next-1)*ticks)
 }
 
 // choose looks at every second of the window, or at 64 even steps of a wider
@@ -84,22 +97,34 @@ func (s *schedule) choose(now int64, lo, hi uint32) uint32 {
 
 	share := (s.rate + perSecond/2) / perSecond
 	for i := range n {
-		if ttl := step(i); s.slot(now, ttl).appointments < share {
+		if ttl := step(i); s.load(now, ttl) < share {
 			return ttl
 		}
 	}
 
 	s.turn++ // so that equals take turns
-	emptiest := step(s.turn % n)
+	var emptiest uint32
+	least := uint64(1 << 63)
 	for i := range n {
 		ttl := step((s.turn + i) % n)
-		if s.slot(now, ttl).appointments < s.slot(now, emptiest).appointments {
-			emptiest = ttl
+		if load := s.load(now, ttl); load < least {
+			emptiest, least = ttl, load
 		}
 	}
 	return emptiest
 }
 
-func (s *schedule) slot(now int64, ttl uint32) *slot {
-	return &s.slots[uint64(now+int64(ttl))%horizon] // #nosec G115 -- not negative
+// load returns how many appointments there are in the fullest of the seconds
+// that an appointment in ttl seconds would be part of.
+func (s *schedule) load(now int64, ttl uint32) uint64 {
+	i := now%length + int64(ttl)*ticks - half // below 2 lengths, since ttl < horizon
+	fullest := uint32(0)
+	for range ticks {
+		if i >= length {
+			i -= length
+		}
+		fullest = max(fullest, s.ring.around[i])
+		i++
+	}
+	return uint64(fullest)
 }

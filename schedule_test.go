@@ -175,13 +175,36 @@ func (a *appointments) Pop() any {
 	return last
 }
 
-// state sums up what a schedule holds.
-func (s *schedule) state() (appointments, rate uint64) {
-	for _, slot := range s.slots {
-		appointments += slot.appointments
-		rate += slot.rate
+// diary is what a schedule is to know, as a list.
+type diary []appointed
+
+type appointed struct {
+	tick int64
+	ttl  uint32
+}
+
+// rate is the sum over the appointments after the second of now.
+func (d diary) rate(now int64) (sum uint64) {
+	for _, a := range d {
+		if a.tick/ticks > now/ticks {
+			sum += perSecond / uint64(a.ttl)
+		}
 	}
-	return appointments, rate
+	return sum
+}
+
+// load looks at every second that begins on a tick and holds the one at.
+func (d diary) load(at int64) (fullest uint64) {
+	for begin := at - ticks + 1; begin <= at; begin++ {
+		n := uint64(0)
+		for _, a := range d {
+			if a.tick >= begin && a.tick < begin+ticks {
+				n++
+			}
+		}
+		fullest = max(fullest, n)
+	}
+	return fullest
 }
 
 // TestScheduleBooks checks the choice second by second.
@@ -207,6 +230,19 @@ func TestScheduleBooks(t *testing.T) {
 		for i, ttl := range want {
 			if got := s.book(0, 33, 45); got != ttl {
 				t.Errorf("appointment %d after %d seconds, want %d", i, got, ttl)
+			}
+		}
+	})
+	t.Run("in every second that the moment is part of", func(t *testing.T) {
+		var s schedule
+		for range 80 { // 2 a second
+			s.book(0, 60, 60)
+		}
+		s.book(3, 33, 33)
+		s.book(3, 33, 33)
+		for now, want := range map[int64]uint32{3: 34, 4: 34, 7: 34, 8: 33, 15: 33} {
+			if got := s.choose(now, 33, 45); got != want {
+				t.Errorf("at tick %d: after %d seconds, want %d", now, got, want)
 			}
 		}
 	})
@@ -239,38 +275,51 @@ func TestScheduleBooks(t *testing.T) {
 	})
 	t.Run("a TTL of 0 is no appointment", func(t *testing.T) {
 		var s schedule
-		if ttl := s.book(0, 0, 0); ttl != 0 || s.slots != nil {
-			t.Errorf("after %d seconds, slots %v", ttl, s.slots != nil)
+		if ttl := s.book(0, 0, 0); ttl != 0 || s.ring != nil {
+			t.Errorf("after %d seconds, ring %v", ttl, s.ring != nil)
 		}
 	})
 }
 
-// TestSchedulePasses checks that what is past is off the sum to the last bit,
-// however time goes on.
+// TestSchedulePasses checks what a schedule knows against the list of its
+// appointments, however time goes on.
 func TestSchedulePasses(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for _, step := range []int64{0, 1, 7, 60, horizon - 1, horizon, 3 * horizon} {
+	for _, step := range []int64{0, 1, 7, 60, 400, horizon - 1, horizon * ticks, 3 * horizon * ticks} {
 		var s schedule
+		var all diary
 		now := r.Int64N(1 << 40)
-		for range 2000 {
+		for range 700 {
 			now += r.Int64N(step + 1)
 			lo := 1 + r.Uint32N(horizon-1)
 			hi := lo + r.Uint32N(horizon-lo)
-			ttl := s.book(now-r.Int64N(2), lo, hi) // some callers are a second late
+			asked := max(now-r.Int64N(2*ticks), now/ticks*ticks-ticks) // some callers are late
+			ttl := s.book(asked, lo, hi)
 			if ttl < lo || ttl > hi {
 				t.Fatalf("after %d seconds, want %d to %d", ttl, lo, hi)
 			}
-			n, rate := s.state()
-			if rate != s.rate {
-				t.Fatalf("step %d: the sum is %d, of the seconds it is %d", step, s.rate, rate)
+			at := max(asked, (s.next-1)*ticks) // no earlier than the schedule
+			all = append(all, appointed{at + int64(ttl)*ticks, ttl})
+			if want := all.rate((s.next - 1) * ticks); s.rate != want {
+				t.Fatalf("step %d: the sum is %d, want %d", step, s.rate, want)
 			}
-			if passed := s.slot(s.next-1, 0).appointments; n == 0 || passed != 0 {
-				t.Fatalf("step %d: %d appointments, %d of them in this second", step, n, passed)
+			for range 3 {
+				ttl := 1 + r.Uint32N(horizon-1)
+				if r.IntN(2) == 0 {
+					ttl = uint32((all[r.IntN(len(all))].tick-at)/ticks) + r.Uint32N(2)
+				}
+				if ttl == 0 || ttl >= horizon {
+					continue
+				}
+				want := all.load(at + int64(ttl)*ticks)
+				if got := s.load(at, ttl); got != want && at+int64(ttl)*ticks-ticks+1 >= s.next*ticks {
+					t.Fatalf("step %d: load %d in %d seconds, want %d", step, got, ttl, want)
+				}
 			}
 		}
-		s.book(now+2*horizon, 1, 1)
-		if n, rate := s.state(); n != 1 || rate != perSecond || s.rate != perSecond {
-			t.Errorf("step %d: %d appointments and rate %d are left, want the last", step, n, s.rate)
+		s.book(now+2*horizon*ticks, 1, 1)
+		if s.rate != perSecond {
+			t.Errorf("step %d: rate %d is left, want the last", step, s.rate)
 		}
 	}
 }
@@ -296,11 +345,17 @@ func TestScheduleParallel(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n, _ := s.state(); n != callers*each {
-		t.Errorf("%d appointments, want %d", n, callers*each)
+	var all diary
+	for ttl, n := range want {
+		for range n {
+			all = append(all, appointed{1000 + int64(ttl)*ticks, ttl})
+		}
+	}
+	if rate := all.rate(1000); len(all) != callers*each || s.rate != rate {
+		t.Errorf("%d appointments, want %d; the sum is %d, want %d", len(all), callers*each, s.rate, rate)
 	}
 	for ttl, n := range want {
-		if got := s.slot(1000, ttl).appointments; got != n {
+		if got := s.load(1000, ttl); got != n {
 			t.Errorf("second %d has %d appointments, %d were given out", ttl, got, n)
 		}
 	}
@@ -312,37 +367,37 @@ func TestChoose(t *testing.T) {
 	draw := func(r *rule, lo, hi uint32, denial bool) map[uint32]int {
 		got := map[uint32]int{}
 		for range many {
-			got[r.choose(time.Minute, lo, hi, denial)]++
+			got[r.choose(time.Minute, lo, hi, denial, nil)]++
 		}
 		return got
 	}
 	r := new(rule)
 	draw(r, 33, 45, false)
-	if r.positives.slots == nil || r.negatives.slots != nil {
+	if r.positives.ring == nil || r.negatives.ring != nil {
 		t.Error("a positive answer does not have its own schedule")
 	}
 	r = new(rule)
 	draw(r, 5, 8, true)
-	if r.positives.slots != nil || r.negatives.slots == nil {
+	if r.positives.ring != nil || r.negatives.ring == nil {
 		t.Error("a negative answer does not have its own schedule")
 	}
 	r = new(rule)
-	if got := draw(r, horizon-2, horizon, false); len(got) != 3 || r.positives.slots != nil {
+	if got := draw(r, horizon-2, horizon, false); len(got) != 3 || r.positives.ring != nil {
 		t.Errorf("a window beyond the horizon is not drawn at random: %v", got)
 	}
 	r = new(rule)
-	if draw(r, horizon-2, horizon-1, false); r.positives.slots == nil {
+	if draw(r, horizon-2, horizon-1, false); r.positives.ring == nil {
 		t.Error("a window up to the horizon is not scheduled")
 	}
 	for _, j := range []jitter{random, off} {
 		r = &rule{jitter: j}
-		if got := draw(r, 33, 33, false); got[33] != many || r.positives.slots != nil {
+		if got := draw(r, 33, 33, false); got[33] != many || r.positives.ring != nil {
 			t.Errorf("jitter %d keeps state, or draws from one TTL %v", j, got)
 		}
 	}
 	r = &rule{jitter: random}
 	got := draw(r, 33, 45, false)
-	if len(got) != 13 || r.positives.slots != nil {
+	if len(got) != 13 || r.positives.ring != nil {
 		t.Errorf("random: %v", got)
 	}
 }

@@ -35,6 +35,7 @@ const pluginName = "ttlfloor"
 // It does not change after startup but for what is said to.
 type TTLFloor struct {
 	Next plugin.Handler
+	Draw func(n uint32) uint32 // a number below n, for jitter random; nil is that of math/rand/v2
 
 	zones zones
 	epoch time.Time             // second 0 of the schedules, on the clock that does not go back
@@ -114,7 +115,7 @@ func (w *responseWriter) WriteMsg(m *dns.Msg) error {
 	out, ttl, result := m, r.lowest, unchanged
 	if !r.empty && (!r.denial || w.rule.negative > 0) {
 		lo, hi, capped := r.window(r.base, r.least, r.ceiling)
-		chosen := w.rule.choose(now.Sub(t.epoch), lo, hi, r.denial)
+		chosen := w.rule.choose(now.Sub(t.epoch), lo, hi, r.denial, t.Draw)
 		if out = r.rewrite(chosen, &w.out); out != m {
 			ttl, result = chosen, r.outcome(capped)
 		}
@@ -136,14 +137,18 @@ func (w *responseWriter) Write(b []byte) (int, error) {
 }
 
 // choose picks a TTL from lo to hi, both included, at a time since the epoch.
-func (r *rule) choose(since time.Duration, lo, hi uint32, denial bool) uint32 {
+func (r *rule) choose(since time.Duration, lo, hi uint32, denial bool, draw func(uint32) uint32) uint32 {
+	tick := int64(since / (time.Second / ticks))
 	switch {
 	case lo == hi && r.jitter != scheduled:
 		return lo
 	case r.jitter != scheduled || hi >= horizon:
-		return lo + rand.Uint32N(hi-lo+1) // #nosec G404 -- chance, not a secret
+		if draw == nil {
+			draw = rand.Uint32N // #nosec G404 -- chance, not a secret
+		}
+		return lo + draw(hi-lo+1)
 	case denial:
-		return r.negatives.book(int64(since/time.Second), lo, hi)
+		return r.negatives.book(tick, lo, hi)
 	}
-	return r.positives.book(int64(since/time.Second), lo, hi)
+	return r.positives.book(tick, lo, hi)
 }
