@@ -44,11 +44,10 @@ type ring struct {
 //
 // By Little's law the outstanding appointments bring the sum of 1/TTL queries
 // a second as long as their clients go on, so that is the fair share of every
-// second. The earliest moment with less than that, rounded to whole
-// appointments, in every second that it is part of is taken, and the emptiest
-// where there is none, which is how a herd is broken up. Rounding matters to
-// replicas that know nothing of each other: their shares are small, and rounded
-// up they would add up to too much.
+// second. The earliest one with less than that, rounded to whole
+// appointments, is taken, and the emptiest where there is none, which is how a
+// herd is broken up. Rounding matters to replicas that know nothing of each
+// other: their shares are small, and rounded up they would add up to too much.
 func (s *schedule) book(now int64, lo, hi uint32) uint32 {
 	if hi == 0 { // back at once: nothing to arrange
 		return 0
@@ -114,17 +113,24 @@ func (s *schedule) choose(now int64, lo, hi uint32) uint32 {
 	return emptiest
 }
 
-// load returns how many appointments there are in the fullest of the seconds
-// that an appointment in ttl seconds would be part of.
+// load returns how full it is around an appointment in ttl seconds: midway
+// between the second that has it in its middle and the fullest second that it
+// would be part of. The former alone lets clients that start over time fall out
+// of step by fractions of a second, the latter alone is disturbed where a herd
+// lies across two ticks.
 func (s *schedule) load(now int64, ttl uint32) uint64 {
 	i := now%length + int64(ttl)*ticks - half // below 2 lengths, since ttl < horizon
-	fullest := uint32(0)
-	for range ticks {
+	var middle, fullest uint32
+	for tick := range ticks {
 		if i >= length {
 			i -= length
 		}
-		fullest = max(fullest, s.ring.around[i])
+		n := s.ring.around[i]
+		fullest = max(fullest, n)
+		if tick == half {
+			middle = n
+		}
 		i++
 	}
-	return uint64(fullest)
+	return (uint64(middle) + uint64(fullest)) / 2
 }

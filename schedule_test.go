@@ -194,7 +194,8 @@ func (d diary) rate(now int64) (sum uint64) {
 }
 
 // load looks at every second that begins on a tick and holds the one at.
-func (d diary) load(at int64) (fullest uint64) {
+func (d diary) load(at int64) uint64 {
+	var middle, fullest uint64
 	for begin := at - ticks + 1; begin <= at; begin++ {
 		n := uint64(0)
 		for _, a := range d {
@@ -203,8 +204,11 @@ func (d diary) load(at int64) (fullest uint64) {
 			}
 		}
 		fullest = max(fullest, n)
+		if begin == at-half {
+			middle = n
+		}
 	}
-	return fullest
+	return (middle + fullest) / 2
 }
 
 // TestScheduleBooks checks the choice second by second.
@@ -233,14 +237,17 @@ func TestScheduleBooks(t *testing.T) {
 			}
 		}
 	})
-	t.Run("in every second that the moment is part of", func(t *testing.T) {
+	t.Run("the second around the moment, and those that it is part of", func(t *testing.T) {
 		var s schedule
-		for range 80 { // 2 a second
+		for range 120 { // 2 a second
 			s.book(0, 60, 60)
 		}
-		s.book(3, 33, 33)
-		s.book(3, 33, 33)
-		for now, want := range map[int64]uint32{3: 34, 4: 34, 7: 34, 8: 33, 15: 33} {
+		s.book(10, 33, 33)
+		s.book(10, 33, 33)
+		s.book(10, 33, 33)
+		// Three at tick 175: around 173 to 177 all of them count, and half as
+		// many around 171, 172, 178 and 179.
+		for now, want := range map[int64]uint32{5: 33, 7: 33, 8: 34, 10: 34, 12: 34, 13: 33, 20: 33} {
 			if got := s.choose(now, 33, 45); got != want {
 				t.Errorf("at tick %d: after %d seconds, want %d", now, got, want)
 			}
