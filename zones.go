@@ -57,7 +57,7 @@ func newZones(rules []*rule) zones {
 // match returns the longest zone that has a rule for a query, and the rule; a
 // rule that excepts the name is as if it were not there.
 func (z *zones) match(qname string, qtype uint16) (*zone, *rule) {
-	for suffix := range z.suffixes(qname) {
+	for suffix := z.next(qname, false); suffix != ""; suffix = z.next(suffix, true) {
 		if zone := z.byName[strings.ToLower(suffix)]; zone != nil {
 			if r := zone.rule(qname, qtype); r != nil {
 				return zone, r
@@ -89,7 +89,7 @@ func (s *zoneSet) holds(name string) bool {
 	if len(s.names) == 0 {
 		return false
 	}
-	for suffix := range s.suffixes(name) {
+	for suffix := s.next(name, false); suffix != ""; suffix = s.next(suffix, true) {
 		if _, ok := s.names[strings.ToLower(suffix)]; ok {
 			return true
 		}
@@ -109,17 +109,17 @@ func (l *lengths) has(suffix string) bool {
 	return n < 64*len(l) && l[n/64]&(1<<(n%64)) != 0
 }
 
-// suffixes yields the suffixes of a name that have one of the lengths, longest
-// first.
-func (l *lengths) suffixes(name string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for off, end := 0, false; !end; off, end = dns.NextLabel(name, off) {
-			if l.has(name[off:]) && !yield(name[off:]) {
-				return
-			}
-		}
-		if l.has(".") && name != "." {
-			yield(".")
+// next returns the longest suffix of a name that has one of the lengths, or the
+// longest below the name itself, and "" if there is none. It is a plain loop and
+// no iterator, whose frames would make the stack of a query grow.
+func (l *lengths) next(name string, below bool) string {
+	for off, end := 0, false; !end; off, end = dns.NextLabel(name, off) {
+		if (off > 0 || !below) && l.has(name[off:]) {
+			return name[off:]
 		}
 	}
+	if l.has(".") && name != "." {
+		return "."
+	}
+	return ""
 }
