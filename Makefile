@@ -1,4 +1,4 @@
-.PHONY: help build example test race bench cover lint fuzz neighbours soak mutants ci
+.PHONY: help build example test race bench cover lint fuzz neighbours soak storm figures million mutants ci
 
 FUZZTIME ?= 30m
 
@@ -17,8 +17,9 @@ test: ## all tests
 race: ## all tests under the race detector
 	go test -race ./...
 
-bench: ## the benchmarks
+bench: ## the benchmarks, and CPU time per query of whole servers (docs/benchmarks.md)
 	go test -run '^$$' -bench . -benchmem .
+	go test -run '^$$' -bench Server -benchtime 1x -timeout 1h ./internal/neighbours
 
 cover: ## what the tests do not reach
 	go test -coverprofile=coverage.out .
@@ -37,6 +38,15 @@ neighbours: ## chains of CoreDNS with and without ttlfloor, judged from outside
 
 soak: ## a week of ten thousand clients in virtual time (50 minutes)
 	go test -v -run '^TestSoak$$' -timeout 2h . -soak
+
+storm: ## every run of docs/storm.md, in virtual time (ten minutes)
+	go test -v -timeout 1h ./internal/lab -storm
+
+figures: ## write the figures and tables of docs/storm.md, but for the rows that take minutes
+	go test -run 'TestTables|TestFigures' ./internal/lab -update
+
+million: ## a million clients in virtual time
+	go test -v -run '^TestMany$$' -timeout 1h ./internal/lab -million
 
 mutants: ## mutation testing of rule.go, rewrite.go and schedule.go (ten minutes)
 	go run github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0 unleash . --timeout-coefficient 6 \

@@ -1,0 +1,408 @@
+package lab
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ttlfloor/ttlfloor/internal/client"
+	"github.com/ttlfloor/ttlfloor/internal/storm"
+)
+
+var (
+	full    = flag.Bool("storm", false, "the rows of the tables that take minutes, too")
+	update  = flag.Bool("update", false, "write the tables of docs/storm.md, and with -storm its figures")
+	million = flag.Bool("million", false, "a million clients")
+)
+
+const document = "../../docs/storm.md"
+
+// The names that linkerd2-proxy asks for all the time.
+var names = []string{"linkerd-dst-headless.linkerd.svc.cluster.local.", "linkerd-policy.linkerd.svc.cluster.local."}
+
+const (
+	atOnce  = 20 * time.Millisecond
+	rolling = 30 * time.Second
+	change  = 45 * time.Second // of endpoints, in every run
+)
+
+// row is a run of a table.
+type row struct {
+	Run
+	name string // of the treatment, if not its own
+	slow bool   // takes minutes; only with -storm
+}
+
+// base is the run that the others are like: a thousand unpatched proxies that
+// start at once, for five minutes.
+func base(t storm.Treatment, ttl uint32) Run {
+	m, err := client.ByName("linkerd-unpatched")
+	if err != nil {
+		panic(err)
+	}
+	return Run{
+		Clients: 1000, Names: names, Model: m, Start: atOnce, Length: 5 * time.Minute, Seed: 1, Treatment: t,
+		Source: &storm.Source{TTL: ttl, Change: change}, RoundTrip: 10 * time.Millisecond,
+	}
+}
+
+func treatment(name string) storm.Treatment {
+	for _, t := range storm.Treatments(30) {
+		if t.Name == name {
+			return t
+		}
+	}
+	panic(name)
+}
+
+// do does a run in a bubble of its own.
+func do(t *testing.T, r Run) (res Result) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var err error
+		if res, err = Do(r); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return res
+}
+
+// all is a row for each treatment.
+func all(change func(*Run)) (rows []row) {
+	for _, t := range storm.Treatments(30) {
+		r := row{Run: base(t, 30)}
+		change(&r.Run)
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// tables are those of the document, by their names in it.
+func tables() map[string][]row {
+	out := map[string][]row{
+		"herd":    all(func(*Run) {}),
+		"rolling": all(func(r *Run) { r.Start = rolling }),
+		"ttl5":    all(func(r *Run) { r.Source.TTL = 5 }),
+		"ttl0":    all(func(r *Run) { r.Source.TTL = 0 }),
+		"down": all(func(r *Run) {
+			r.Clients = 100
+			r.Treatment = storm.ServingStale([]storm.Treatment{r.Treatment})[0]
+			r.Source.DownAt, r.Source.UpAt = time.Minute, 4*time.Minute
+		}),
+	}
+	for i, r := range out["ttl0"] {
+		out["ttl0"][i].slow = r.Treatment.Name == "nothing"
+	}
+	for i, r := range out["down"] {
+		out["down"][i].slow = r.Treatment.Name == "cache 30" || r.Treatment.Name == "cache, MINTTL"
+	}
+	start := base(treatment("ttlfloor, scheduled"), 0)
+	start.Start = rolling
+	out["ttl0"] = append(out["ttl0"], row{Run: start, name: "ttlfloor, scheduled, rolling start"})
+
+	jitter := base(treatment("cache 30"), 30)
+	jitter.Model, _ = client.ByName("envoy-jitter")
+	out["herd"] = append(out["herd"], row{Run: jitter, name: "cache 30, Envoy's jitter"})
+	for _, replicas := range []int{3, 10} {
+		for _, name := range []string{"ttlfloor, random", "ttlfloor, scheduled"} {
+			r := base(treatment(name), 30)
+			r.Replicas = replicas
+			out["herd"] = append(out["herd"], row{Run: r, name: fmt.Sprintf("%s, %d replicas", name, replicas)})
+		}
+	}
+
+	for _, node := range []struct {
+		name       string
+		directives []string
+		cluster    string
+	}{
+		{"no ttlfloor", []string{nodeCache}, "cache 30"},
+		{"ttlfloor in the cluster only", []string{nodeCache}, "ttlfloor, scheduled"},
+		{"on the nodes only", []string{"ttlfloor 30", nodeCache}, "cache 30"},
+		{"in both", []string{"ttlfloor 30", nodeCache}, "ttlfloor, scheduled"},
+	} {
+		r := base(treatment(node.cluster), 30)
+		r.PerNode, r.Node, r.Replicas = 30, node.directives, 3
+		out["nodes"] = append(out["nodes"], row{Run: r, name: node.name})
+	}
+
+	for _, m := range client.Models {
+		for _, name := range []string{"cache 30", "ttlfloor, scheduled"} {
+			r := base(treatment(name), 30)
+			r.Model = m
+			out["models"] = append(out["models"], row{Run: r, name: m.Name + ", " + name})
+		}
+	}
+
+	for _, choice := range choicesOfFloor {
+		r := base(choice.treatment(), 30)
+		out["choice"] = append(out["choice"], row{Run: r})
+	}
+	return out
+}
+
+const nodeCache = "cache {\n success 9984 30\n denial 9984 5\n }"
+
+// TestTables does every run of the tables in the document, and compares. With
+// -update it writes them.
+func TestTables(t *testing.T) {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	got := tablePattern.ReplaceAllStringFunc(string(text), func(old string) string {
+		seen++
+		name := tablePattern.FindStringSubmatch(old)[1]
+		rows, ok := tables()[name]
+		if !ok {
+			t.Errorf("the document has a table %q that is not among the runs", name)
+		}
+		before := strings.Split(old, "\n")
+		var b bytes.Buffer
+		for i, r := range rows {
+			line := ""
+			if 3+i < len(before)-1 {
+				line = before[3+i]
+			}
+			if !r.slow || *full {
+				rep := do(t, r.Run).Report
+				if r.name != "" {
+					rep.Name = r.name
+				}
+				var one bytes.Buffer
+				if err := storm.Markdown(&one, []storm.Report{rep}); err != nil {
+					t.Fatal(err)
+				}
+				lines := strings.Split(strings.TrimSpace(one.String()), "\n")
+				if i == 0 {
+					b.WriteString(lines[0] + "\n" + lines[1] + "\n")
+				}
+				line = lines[2]
+			} else if i == 0 {
+				b.WriteString(before[1] + "\n" + before[2] + "\n")
+			}
+			b.WriteString(line + "\n")
+		}
+		table := fmt.Sprintf("<!-- table %s -->\n%s<!-- end -->", name, b.String())
+		if table != old && !*update {
+			t.Errorf("table %s is\n%s\nwant\n%s", name, old, table)
+		}
+		return table
+	})
+	if seen != len(tables()) {
+		t.Errorf("%d tables in the document, want %d", seen, len(tables()))
+	}
+	if *update && !t.Failed() {
+		if err := os.WriteFile(document, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+var tablePattern = regexp.MustCompile(`(?s)<!-- table (\w+) -->\n.*?<!-- end -->`)
+
+// TestFigures compares the figures of the document with those that the runs
+// give, octet by octet. With -update it writes them.
+func TestFigures(t *testing.T) {
+	for file, rows := range map[string][]row{
+		"herd.svg":    {{Run: base(treatment("cache 30"), 30)}, {Run: base(treatment("ttlfloor, random"), 30)}, {Run: base(treatment("ttlfloor, scheduled"), 30)}},
+		"rolling.svg": {{Run: roll("cache 30")}, {Run: roll("ttlfloor, scheduled")}},
+		"nodes.svg":   tables()["nodes"][1:],
+		"down.svg":    few(tables()["down"][1], tables()["down"][7]),
+	} {
+		var reports []storm.Report
+		for _, r := range rows {
+			rep := do(t, r.Run).Report
+			if r.name != "" {
+				rep.Name = r.name
+			}
+			reports = append(reports, rep)
+		}
+		var b bytes.Buffer
+		if err := storm.Draw(&b, "svg", reports); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(filepath.Dir(document), file)
+		if *update {
+			if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		old, err := os.ReadFile(path)
+		if err != nil || !bytes.Equal(old, b.Bytes()) {
+			t.Errorf("%s is not what the runs give (%v); make figures", path, err)
+		}
+	}
+}
+
+func roll(name string) Run {
+	r := base(treatment(name), 30)
+	r.Start = rolling
+	return r
+}
+
+// few makes runs small enough to spin for minutes.
+func few(rows ...row) (out []row) {
+	for _, r := range rows {
+		r.Clients = 5
+		out = append(out, r)
+	}
+	return out
+}
+
+const seeds = 5
+
+// TestHerdIsGone is the synchronised start, with several seeds. Where the burst
+// lies across two of the schedule's ticks, one replica comes to 1.024.
+func TestHerdIsGone(t *testing.T) {
+	for replicas, most := range map[int]float64{1: 1.025, 3: 1.08, 10: 1.10} {
+		for seed := range uint64(seeds) {
+			r := base(treatment("ttlfloor, scheduled"), 30)
+			r.Replicas, r.Seed = replicas, seed
+			res := do(t, r)
+			for minute := 3; minute < 5; minute++ {
+				if got := res.Record.Span(60*minute, 60*minute+60).SecondRatio; got > most {
+					t.Errorf("%d replicas, seed %d: the busiest second of minute %d is %.3f times the mean, want %.3f at most", replicas, seed, minute+1, got, most)
+				}
+			}
+			if res.Longest > 45*time.Second+r.RoundTrip*2 {
+				t.Errorf("%d replicas, seed %d: %v between two queries of a client", replicas, seed, res.Longest)
+			}
+		}
+	}
+}
+
+// TestHerdReturns has the fleet double, or lose a third, after six minutes.
+func TestHerdReturns(t *testing.T) {
+	for seed := range uint64(seeds) {
+		double := base(treatment("ttlfloor, scheduled"), 30)
+		double.Join = []Join{{6 * time.Minute, 1000}}
+		lose := base(treatment("ttlfloor, scheduled"), 30)
+		lose.Leave = 6 * time.Minute
+		for name, r := range map[string]Run{"doubles": double, "loses a third": lose} {
+			r.Length, r.Seed = 10*time.Minute, seed
+			if got := do(t, r).Record.Span(9*60, 10*60).SecondRatio; got > 1.05 {
+				t.Errorf("%s, seed %d: the busiest second is %.3f times the mean three minutes later", name, seed, got)
+			}
+		}
+	}
+}
+
+// TestZero has an upstream with TTL 0. From a start at once, a client's first
+// query is half a generation early: by renewal theory there are 1/2 more than
+// the length over the mean TTL, however well the others lie.
+func TestZero(t *testing.T) {
+	clients := 5
+	if *full {
+		clients = 1000
+	}
+	r := base(treatment("nothing"), 0)
+	r.Clients = clients
+	without := do(t, r)
+	for start, most := range map[time.Duration]float64{rolling: 1.05, atOnce: 1 + 0.5*38.5/300 + 0.01} {
+		r = base(treatment("ttlfloor, scheduled"), 0)
+		r.Start = start
+		with := do(t, r)
+		over := float64(with.Queries) / float64(r.Clients*len(r.Names)) / (r.Length.Seconds() / with.MeanTTL)
+		if over < 0.9 || over > most {
+			t.Errorf("start within %v: %.3f of the least possible queries, want %.3f at most", start, over, most)
+		}
+		r.Clients = clients
+		with = do(t, r)
+		factor := float64(without.Queries) / float64(with.Queries)
+		t.Logf("start within %v: %.3f of the least possible; %d clients: %d queries without, %d with: a factor of %.0f",
+			start, over, clients, without.Queries, with.Queries, factor)
+		if factor < 1000 {
+			t.Errorf("queries fall by a factor of %.0f, want 1000", factor)
+		}
+	}
+}
+
+// TestMany has 100,000 clients, or a million.
+func TestMany(t *testing.T) {
+	r := base(treatment("ttlfloor, scheduled"), 0)
+	r.Clients = 10_000
+	switch {
+	case *million:
+		r.Clients = 1_000_000
+	case *full:
+		r.Clients = 100_000
+	}
+	res := do(t, r)
+	for minute := 3; minute < 5; minute++ {
+		if got := res.Record.Span(60*minute, 60*minute+60).SecondRatio; got > 1.02 {
+			t.Errorf("the busiest second of minute %d is %.3f times the mean", minute+1, got)
+		}
+	}
+	t.Logf("%d clients: %d queries, %d upstream", r.Clients, res.Queries, res.Upstream)
+}
+
+// TestSame checks that a run is the same every time for its seed, and another
+// one for another.
+func TestSame(t *testing.T) {
+	report := func(seed uint64) string {
+		r := base(storm.ServingStale([]storm.Treatment{treatment("ttlfloor, random")})[0], 5)
+		r.Clients, r.Seed, r.Replicas, r.PerNode, r.Node = 200, seed, 3, 30, []string{nodeCache}
+		r.Source.DownAt, r.Source.UpAt = time.Minute, 2*time.Minute
+		return fmt.Sprintf("%+v", do(t, r).Report)
+	}
+	first := report(1)
+	if again := report(1); again != first {
+		t.Errorf("the same seed gives\n%s\nand\n%s", first, again)
+	}
+	if report(2) == first {
+		t.Error("another seed gives the same run")
+	}
+}
+
+// choice is a floor and a window that an operator may choose.
+type choice struct {
+	floor, low, high int
+	cache            int
+}
+
+var choicesOfFloor = []choice{
+	{10, 10, 50, 5}, {20, 10, 50, 5}, {30, 10, 50, 5}, {30, 10, 50, 30}, {30, 0, 20, 5}, {30, 0, 100, 5}, {60, 10, 50, 5}, {120, 10, 50, 5},
+}
+
+func (c choice) treatment() storm.Treatment {
+	return storm.Treatment{
+		Name:       fmt.Sprintf("floor %d, window %d%% %d%%, cache %d", c.floor, c.low, c.high, c.cache),
+		Directives: []string{fmt.Sprintf("ttlfloor %d {\n jitter %d%% %d%%\n }", c.floor, c.low, c.high), fmt.Sprintf("cache %d", c.cache)},
+	}
+}
+
+// TestFormula checks what the document says about the choice of FLOOR and the
+// window against runs.
+func TestFormula(t *testing.T) {
+	for _, c := range choicesOfFloor {
+		r := base(c.treatment(), 30)
+		r.Length = 15 * time.Minute
+		res := do(t, r)
+		name := c.treatment().Name
+		fleet := float64(r.Clients * len(r.Names))
+		lo, hi := float64(c.floor*(100+c.low)/100), math.Ceil(float64(c.floor*(100+c.high))/100)
+
+		if least, most := fleet/(hi+0.1), fleet/lo; res.Last.Mean < least || res.Last.Mean > most {
+			t.Errorf("%s: %.1f queries a second, the formula says %.1f to %.1f", name, res.Last.Mean, least, most)
+		}
+		back := res.Record.Span(int(lo), int(hi)+2).Second
+		if first := fleet / (hi - lo + 1); math.Abs(float64(back)/first-1) > 0.05 {
+			t.Errorf("%s: %d come back in the busiest second, the formula says %.0f", name, back, first)
+		}
+		stale := time.Duration(float64(c.cache)+hi) * time.Second
+		if res.Stale.Max > stale+r.RoundTrip*2 || res.Stale.Max < stale/2 {
+			t.Errorf("%s: a removed endpoint is used for %v, the formula says %v", name, res.Stale.Max, stale)
+		}
+	}
+}

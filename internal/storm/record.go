@@ -1,0 +1,196 @@
+// Package storm measures what a run of clients does to a server: how many
+// queries, how evenly they come, and what it costs. It draws and tabulates it,
+// and has the treatments and the upstream that are compared.
+package storm
+
+import (
+	"slices"
+	"time"
+)
+
+// Slot is the shortest time that queries are counted in. A burst within it is
+// what a socket's buffer has to hold.
+const Slot = 10 * time.Millisecond
+
+// Record counts what happens in one run. It is not safe for concurrent use.
+type Record struct {
+	slots   []uint32 // queries that arrived, by Slot since the start
+	queries int
+	gaps    time.Duration // sum of what lay between the queries of a client, and their number
+	ngaps   int
+	longest time.Duration
+	ttls    map[uint32]int // of the positive responses, in seconds
+	stale   []time.Duration
+	errors  map[string]int
+}
+
+// NewRecord makes a record of a run of some length.
+func NewRecord(length time.Duration) *Record {
+	return &Record{
+		slots: make([]uint32, (length+Slot-1)/Slot),
+		ttls:  make(map[uint32]int), errors: make(map[string]int),
+	}
+}
+
+// Query counts a query that came at a time since the start. What comes after
+// the end is not counted.
+func (r *Record) Query(at time.Duration) {
+	if i := int(at / Slot); at >= 0 && i < len(r.slots) {
+		r.slots[i]++
+		r.queries++
+	}
+}
+
+// Gap counts the time between two queries of one client for one name.
+func (r *Record) Gap(d time.Duration) {
+	r.gaps += d
+	r.ngaps++
+	r.longest = max(r.longest, d)
+}
+
+// Response counts a positive response and the TTL, in seconds, that a client
+// goes on with it.
+func (r *Record) Response(ttl uint32) { r.ttls[ttl]++ }
+
+// Stale counts for how long a client went on with an endpoint after it was
+// removed.
+func (r *Record) Stale(d time.Duration) { r.stale = append(r.stale, d) }
+
+// Error counts what a client got instead of an answer.
+func (r *Record) Error(kind string) { r.errors[kind]++ }
+
+// Queries returns how many were counted.
+func (r *Record) Queries() int { return r.queries }
+
+// Errors returns how many were counted, of all kinds.
+func (r *Record) Errors() (n int) {
+	for _, e := range r.errors {
+		n += e
+	}
+	return n
+}
+
+// Report is what one run came to.
+type Report struct {
+	Name     string         `json:"name"`
+	Length   time.Duration  `json:"length_ns"`
+	Queries  int            `json:"queries"`
+	Upstream int            `json:"upstream_queries"`
+	MeanTTL  float64        `json:"mean_ttl_seconds"` // handed out; 0 if there was no positive response
+	First    Span           `json:"first"`            // minute
+	Last     Span           `json:"last"`             // minute
+	Settled  float64        `json:"settled"`          // generations; below 0 if never
+	Longest  time.Duration  `json:"longest_gap_ns"`   // between two queries of one client
+	Stale    Quantiles      `json:"stale"`
+	TTLs     map[uint32]int `json:"ttls"` // how many responses had it
+	Errors   map[string]int `json:"errors"`
+	Seconds  []int          `json:"queries_per_second"`
+}
+
+// Span is how evenly queries came in a part of a run.
+type Span struct {
+	Second      int     `json:"busiest_second"`     // queries in the busiest second
+	SecondRatio float64 `json:"second_over_mean"`   // busiest over mean second
+	Slot        int     `json:"busiest_10ms"`       // queries in the busiest 10 ms
+	SlotRatio   float64 `json:"slot_over_mean"`     // busiest over mean 10 ms
+	Dispersion  float64 `json:"dispersion"`         // variance over mean of the seconds
+	Mean        float64 `json:"queries_per_second"` // mean
+}
+
+// Quantiles are of the time that clients went on with a removed endpoint.
+type Quantiles struct {
+	N   int           `json:"n"`
+	P50 time.Duration `json:"p50_ns"`
+	P99 time.Duration `json:"p99_ns"`
+	Max time.Duration `json:"max_ns"`
+}
+
+// settled is the busiest second over the mean that a herd counts as gone below.
+const settled = 1.15
+
+// Report sums up the run so far, length being how long it took. Its first and
+// last minute are halves of a run shorter than two.
+func (r *Record) Report(name string, length time.Duration, upstream int) Report {
+	seconds := r.seconds(length)
+	part := min(60, len(seconds)/2)
+	rep := Report{
+		Name: name, Length: length, Queries: r.queries, Upstream: upstream,
+		Longest: r.longest, TTLs: r.ttls, Errors: r.errors, Seconds: seconds,
+		First: r.Span(0, part), Last: r.Span(len(seconds)-part, len(seconds)),
+		Stale: quantiles(r.stale), Settled: -1,
+	}
+	var sum, n float64
+	for ttl, count := range r.ttls {
+		sum += float64(ttl) * float64(count)
+		n += float64(count)
+	}
+	if n > 0 {
+		rep.MeanTTL = sum / n
+	}
+	if r.ngaps > 0 {
+		rep.Settled = r.settled(seconds, r.gaps/time.Duration(r.ngaps))
+	}
+	return rep
+}
+
+// seconds are the queries of each whole second of a run.
+func (r *Record) seconds(length time.Duration) []int {
+	out := make([]int, min(int(length/time.Second), len(r.slots)*int(Slot)/int(time.Second)))
+	for i := range out {
+		for _, n := range r.slots[i*perSecond : (i+1)*perSecond] {
+			out[i] += int(n)
+		}
+	}
+	return out
+}
+
+const perSecond = int(time.Second / Slot)
+
+// Span sums up the seconds from and up to, not including, two others.
+func (r *Record) Span(from, to int) (s Span) {
+	to = min(to, len(r.slots)/perSecond)
+	if from >= to {
+		return s
+	}
+	var sum, squares float64
+	for second := from; second < to; second++ {
+		n := 0
+		for _, q := range r.slots[second*perSecond : (second+1)*perSecond] {
+			s.Slot = max(s.Slot, int(q))
+			n += int(q)
+		}
+		s.Second = max(s.Second, n)
+		sum += float64(n)
+		squares += float64(n) * float64(n)
+	}
+	if sum == 0 {
+		return s
+	}
+	s.Mean = sum / float64(to-from)
+	s.SecondRatio = float64(s.Second) / s.Mean
+	s.SlotRatio = float64(s.Slot) / s.Mean * float64(perSecond)
+	s.Dispersion = (squares/float64(to-from) - s.Mean*s.Mean) / s.Mean
+	return s
+}
+
+// settled returns after how many generations the busiest second of a whole
+// generation is less than 1.15 times its mean, a generation being what lies
+// between two queries of a client, a second at least. It is -1 if that never is.
+func (r *Record) settled(seconds []int, generation time.Duration) float64 {
+	width := max(int((generation+time.Second-1)/time.Second), 1)
+	for from := 0; from+width <= len(seconds); from++ {
+		if s := r.Span(from, from+width); s.Second > 0 && s.SecondRatio < settled {
+			return float64(from) / generation.Seconds()
+		}
+	}
+	return -1
+}
+
+func quantiles(d []time.Duration) Quantiles {
+	if len(d) == 0 {
+		return Quantiles{}
+	}
+	slices.Sort(d)
+	at := func(q float64) time.Duration { return d[min(int(q*float64(len(d))), len(d)-1)] }
+	return Quantiles{N: len(d), P50: at(0.5), P99: at(0.99), Max: d[len(d)-1]}
+}
