@@ -30,6 +30,9 @@ type schedule struct {
 	next int64  // least second that is not yet taken off the sum
 	rate uint64 // sum over the outstanding appointments of perSecond/TTL
 	turn uint32 // where the search for the emptiest second starts
+	// loads is room for those of a window. It is not on the stack, which would
+	// have to grow with it.
+	loads [choices]uint64
 }
 
 // ring is time modulo horizon.
@@ -62,7 +65,7 @@ func (s *schedule) book(now int64, lo, hi uint32) uint32 {
 	s.ring.rates[at/ticks%horizon] += rate
 	s.rate += rate
 	for tick := max(at-half, s.next*ticks); tick <= at+half; tick++ {
-		s.ring.around[tick%length]++
+		s.ring.around[uint64(tick)%length]++ // #nosec G115 -- not negative
 	}
 	return ttl
 }
@@ -95,22 +98,30 @@ func (s *schedule) choose(now int64, lo, hi uint32) uint32 {
 	step := func(i uint32) uint32 { return lo + i*scale/choices }
 
 	share := (s.rate + perSecond/2) / perSecond
+	at := now % length
 	for i := range n {
-		if ttl := step(i); s.load(now, ttl) < share {
+		ttl := step(i)
+		load := s.load(at, ttl)
+		if load < share {
 			return ttl
 		}
+		s.loads[i] = load
 	}
 
 	s.turn++ // so that equals take turns
-	var emptiest uint32
-	least := uint64(1 << 63)
-	for i := range n {
-		ttl := step((s.turn + i) % n)
-		if load := s.load(now, ttl); load < least {
-			emptiest, least = ttl, load
+	first := s.turn % n
+	emptiest := first
+	for i := first; i < n; i++ {
+		if s.loads[i] < s.loads[emptiest] {
+			emptiest = i
 		}
 	}
-	return emptiest
+	for i := range first {
+		if s.loads[i] < s.loads[emptiest] {
+			emptiest = i
+		}
+	}
+	return step(emptiest)
 }
 
 // load returns how full it is around an appointment in ttl seconds: midway
@@ -118,19 +129,24 @@ func (s *schedule) choose(now int64, lo, hi uint32) uint32 {
 // would be part of. The former alone lets clients that start over time fall out
 // of step by fractions of a second, the latter alone is disturbed where a herd
 // lies across two ticks.
+//
+// now is modulo length.
 func (s *schedule) load(now int64, ttl uint32) uint64 {
-	i := now%length + int64(ttl)*ticks - half // below 2 lengths, since ttl < horizon
-	var middle, fullest uint32
-	for tick := range ticks {
-		if i >= length {
-			i -= length
-		}
-		n := s.ring.around[i]
-		fullest = max(fullest, n)
-		if tick == half {
-			middle = n
-		}
-		i++
+	i := now + int64(ttl)*ticks - half // below 2 lengths, since ttl < horizon
+	if i >= length {
+		i -= length
 	}
-	return (uint64(middle) + uint64(fullest)) / 2
+	if i > length-ticks { // around the end
+		var w [ticks]uint32
+		for tick := range int64(ticks) {
+			w[tick] = s.ring.around[(i+tick)%length]
+		}
+		return midway(&w)
+	}
+	return midway((*[ticks]uint32)(s.ring.around[i:]))
+}
+
+func midway(w *[ticks]uint32) uint64 {
+	fullest := max(w[0], w[1], w[2], w[3], w[4])
+	return (uint64(w[half]) + uint64(fullest)) / 2
 }

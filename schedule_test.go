@@ -319,7 +319,7 @@ func TestSchedulePasses(t *testing.T) {
 					continue
 				}
 				want := all.load(at + int64(ttl)*ticks)
-				if got := s.load(at, ttl); got != want && at+int64(ttl)*ticks-ticks+1 >= s.next*ticks {
+				if got := s.load(at%length, ttl); got != want && at+int64(ttl)*ticks-ticks+1 >= s.next*ticks {
 					t.Fatalf("step %d: load %d in %d seconds, want %d", step, got, ttl, want)
 				}
 			}
@@ -362,7 +362,7 @@ func TestScheduleParallel(t *testing.T) {
 		t.Errorf("%d appointments, want %d; the sum is %d, want %d", len(all), callers*each, s.rate, rate)
 	}
 	for ttl, n := range want {
-		if got := s.load(1000, ttl); got != n {
+		if got := s.load(1000%length, ttl); got != n {
 			t.Errorf("second %d has %d appointments, %d were given out", ttl, got, n)
 		}
 	}
