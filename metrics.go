@@ -168,12 +168,30 @@ func (s *meterSet) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// serverMeter is a zone's meter for one server. A zone has few of them, so that
+// comparing pointers finds one sooner than a map does.
+type serverMeter struct {
+	by    any // *dnsserver.Server
+	meter *meter
+}
+
 // meter returns the meter of a zone for the server that handles a query.
 func (t *TTLFloor) meter(ctx context.Context, z *zone) *meter {
 	server := ctx.Value(dnsserver.Key{})
-	if m, ok := z.meters.Load(server); ok {
-		return m.(*meter)
+	all := z.meters.Load()
+	if all != nil {
+		for i := range *all {
+			if (*all)[i].by == server {
+				return (*all)[i].meter
+			}
+		}
 	}
+	return t.addMeter(z, server, all)
+}
+
+// addMeter is for a server that is not among all. Where two queries add theirs
+// at once, one is kept, and both have the same meter.
+func (t *TTLFloor) addMeter(z *zone, server any, all *[]serverMeter) *meter {
 	l := labels{zone: z.name}
 	if s, ok := server.(*dnsserver.Server); ok {
 		l.server = s.Addr
@@ -181,7 +199,10 @@ func (t *TTLFloor) meter(ctx context.Context, z *zone) *meter {
 	if p := t.place.Load(); p != nil {
 		l.view = p.view
 	}
-	m := meters.get(l)
-	z.meters.Store(server, m)
-	return m
+	more := []serverMeter{{server, meters.get(l)}}
+	if all != nil {
+		more = append(more, *all...)
+	}
+	z.meters.CompareAndSwap(all, &more)
+	return more[0].meter
 }

@@ -2,7 +2,7 @@ package ttlfloor
 
 import (
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/miekg/dns"
 )
@@ -10,9 +10,9 @@ import (
 // zone is a zone that the configuration names, with its rules.
 type zone struct {
 	name   string
-	typed  map[uint16]*rule // by query type
-	other  *rule            // for the types not in typed; nil if there is none
-	meters sync.Map         // of *meter by *dnsserver.Server, so that finding one takes no lock
+	typed  map[uint16]*rule              // by query type
+	other  *rule                         // for the types not in typed; nil if there is none
+	meters atomic.Pointer[[]serverMeter] // so that finding one takes no lock
 }
 
 // rule returns z's rule for a query, or nil.
