@@ -1,4 +1,4 @@
-.PHONY: help build example test race bench cover lint fuzz neighbours soak storm figures million mutants ci
+.PHONY: help build example test race bench cover lint fuzz neighbours soak storm figures million mutants dashboards ci
 
 FUZZTIME ?= 30m
 
@@ -51,6 +51,9 @@ million: ## a million clients in virtual time
 mutants: ## mutation testing of rule.go, rewrite.go and schedule.go (ten minutes)
 	go run github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0 unleash . --timeout-coefficient 6 \
 		$(foreach f,copy arrivals metrics metadata parse setup ttlfloor zones,-E '^$(f)\.go$$') -E '^cmd/' -E '^internal/'
+
+dashboards: ## dashboard and alerting rules, against a real Prometheus (three minutes)
+	go test -C e2e/monitoring -count=1 -v ./...
 
 ci: ## what has to pass before a change lands
 	.ci/run
