@@ -1,9 +1,13 @@
-.PHONY: help build example test race bench cover lint fuzz neighbours soak storm figures million mutants dashboards ci
+.PHONY: help build example test race bench cover lint fuzz neighbours soak storm figures million mutants dashboards e2e rootfs image man vuln \
+	release-check release-dry release ci
 
 FUZZTIME ?= 30m
 
+# goreleaser, of a version that builds with the Go of go.mod.
+goreleaser = go run github.com/goreleaser/goreleaser/v2@v2.15.1
+
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## CoreDNS with every plugin and ttlfloor, as ./coredns
 	go build ./cmd/coredns
@@ -54,6 +58,36 @@ mutants: ## mutation testing of rule.go, rewrite.go and schedule.go (ten minutes
 
 dashboards: ## dashboard and alerting rules, against a real Prometheus (three minutes)
 	go test -C e2e/monitoring -count=1 -v ./...
+
+e2e: ## CoreDNS in front of a real Kubernetes API server (two minutes, the first time half an hour)
+	cd e2e && go test -count=1 -v -timeout 45m ./...
+
+rootfs: ## what the image is made of, as bin/image/rootfs-ARCH.tar, for both architectures or ARCHES
+	.ci/rootfs
+
+image: rootfs ## the OCI image for amd64 and arm64, as bin/image/coredns.tar, built by buildah and tested
+	.ci/image
+	go test -count=1 -v ./internal/image
+
+man: ## the man page, out of README.md
+	mkdir -p bin
+	go run ./internal/manpage < README.md > bin/coredns-ttlfloor.7
+	mv bin/coredns-ttlfloor.7 man/coredns-ttlfloor.7
+
+vuln: ## known vulnerabilities in what is called
+	.ci/vuln
+
+release-check: ## the release for this machine alone, and whether two checkouts build the same
+	$(goreleaser) check
+	$(goreleaser) build --snapshot --clean --single-target
+	dist/coredns_$$(go env GOOS)_$$(go env GOARCH)*/coredns -version
+	.ci/reproducible
+
+release-dry: ## all archives of a release, in dist/, and no upload (twelve builds: half an hour)
+	$(goreleaser) release --snapshot --clean
+
+release: ## what the workflow runs on a tag
+	$(goreleaser) release --clean $(RELEASE)
 
 ci: ## what has to pass before a change lands
 	.ci/run

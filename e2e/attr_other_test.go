@@ -1,0 +1,9 @@
+//go:build !linux
+
+package e2e
+
+import "syscall"
+
+// diesWithParent can only be said on Linux. Elsewhere children are killed by
+// cleanups, which a test that panics or runs out of time does not get to.
+func diesWithParent() *syscall.SysProcAttr { return nil }
