@@ -44,8 +44,9 @@ type Run struct {
 	Node      []string      // directives of that cache
 	RoundTrip time.Duration // mean; drawn from half of it to one and a half
 
-	Join  []Join
-	Leave time.Duration // since the start, when every third client goes; 0 is never
+	Join    []Join
+	Leave   time.Duration // since the start, when every third client goes; 0 is never
+	Restart time.Duration // since the start, when all servers start again, with nothing; 0 is never
 }
 
 // Join is more clients that come within 20 ms.
@@ -104,6 +105,12 @@ func Do(cfg Run) (Result, error) {
 		e := r.due.top()
 		if e.at >= int64(r.Length) {
 			break
+		}
+		if r.Restart > 0 && e.at >= int64(r.Restart) {
+			r.Restart, r.replicas, r.nodes = 0, nil, nil
+			if err := r.servers(); err != nil {
+				return Result{}, err
+			}
 		}
 		c := &r.clients[e.client]
 		if c.leaves && e.at >= int64(r.Leave) {

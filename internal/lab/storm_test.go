@@ -298,6 +298,26 @@ func TestHerdReturns(t *testing.T) {
 	}
 }
 
+// TestRestart has the servers start again, with empty caches and schedules, after
+// six minutes: a fleet that was spread is uneven for two more, far from a herd.
+func TestRestart(t *testing.T) {
+	for _, replicas := range []int{1, 3} {
+		for seed := range uint64(seeds) {
+			r := base(treatment("ttlfloor, scheduled"), 30)
+			r.Length, r.Seed, r.Replicas, r.Restart = 10*time.Minute, seed, replicas, 6*time.Minute
+			res := do(t, r)
+			for after, most := range []float64{1.41, 1.15, 1.05, 1.05} {
+				if got := res.Record.Span(60*(6+after), 60*(7+after)).SecondRatio; got > most {
+					t.Errorf("%d replicas, seed %d: the busiest second is %.3f times the mean in minute %d after, want %.2f at most", replicas, seed, got, after+1, most)
+				}
+			}
+			if got := res.Record.Span(6*60, 7*60).SecondRatio; got < 1.1 {
+				t.Errorf("%d replicas, seed %d: %.3f in the first minute after, as if nothing had started again", replicas, seed, got)
+			}
+		}
+	}
+}
+
 // TestZero has an upstream with TTL 0. From a start at once, a client's first
 // query is half a generation early: by renewal theory there are 1/2 more than
 // the length over the mean TTL, however well the others lie.
