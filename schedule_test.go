@@ -194,8 +194,7 @@ func (d diary) rate(now int64) (sum uint64) {
 }
 
 // load looks at every second that begins on a tick and holds the one at.
-func (d diary) load(at int64) uint64 {
-	var middle, fullest uint64
+func (d diary) load(at int64) (middle, fullest uint64) {
 	for begin := at - ticks + 1; begin <= at; begin++ {
 		n := uint64(0)
 		for _, a := range d {
@@ -208,7 +207,7 @@ func (d diary) load(at int64) uint64 {
 			middle = n
 		}
 	}
-	return (middle + fullest) / 2
+	return middle, fullest
 }
 
 // TestScheduleBooks checks the choice second by second.
@@ -245,11 +244,45 @@ func TestScheduleBooks(t *testing.T) {
 		s.book(10, 33, 33)
 		s.book(10, 33, 33)
 		s.book(10, 33, 33)
-		// Three at tick 175: around 173 to 177 all of them count, and half as
-		// many around 171, 172, 178 and 179.
+		// Three at tick 175: around 173 to 177 all of them count, and less around
+		// 171, 172, 178 and 179.
 		for now, want := range map[int64]uint32{5: 33, 7: 33, 8: 34, 10: 34, 12: 34, 13: 33, 20: 33} {
 			if got := s.choose(now, 33, 45); got != want {
 				t.Errorf("at tick %d: after %d seconds, want %d", now, got, want)
+			}
+		}
+	})
+	// At tick 10,000 an appointment in 33 seconds is at 10,165. What is there is in
+	// the middle of its second, and what is at 10,161 in the fullest only.
+	const then, now = 10_165 - 833*ticks, 10_000
+	t.Run("how much each of them counts", func(t *testing.T) {
+		for _, tt := range []struct{ middle, edge, want int }{{1, 0, 33}, {2, 0, 34}, {0, 7, 33}, {0, 8, 34}, {1, 3, 33}, {1, 4, 34}} {
+			var s schedule
+			for range tt.edge {
+				s.book(then-4, 833, 833)
+			}
+			for range tt.middle {
+				s.book(then, 833, 833)
+			}
+			for range 200 { // 2 a second
+				s.book(now, 100, 100)
+			}
+			if got := s.choose(now, 33, 34); int(got) != tt.want {
+				t.Errorf("%d in the middle and %d at the edge: after %d seconds, want %d", tt.middle, tt.edge, got, tt.want)
+			}
+		}
+	})
+	t.Run("the emptiest by both of them", func(t *testing.T) {
+		for edge, want := range map[int]uint32{5: 34, 7: 33} { // 10 and 14, beside 12
+			var s schedule
+			for range 4 {
+				s.book(then, 833, 833)
+			}
+			for range edge {
+				s.book(then+4, 834, 834)
+			}
+			if got := s.choose(now, 33, 34); got != want {
+				t.Errorf("%d at the edge: after %d seconds, want %d", edge, got, want)
 			}
 		}
 	})
@@ -318,9 +351,10 @@ func TestSchedulePasses(t *testing.T) {
 				if ttl == 0 || ttl >= horizon {
 					continue
 				}
-				want := all.load(at + int64(ttl)*ticks)
-				if got := s.load(at%length, ttl); got != want && at+int64(ttl)*ticks-ticks+1 >= s.next*ticks {
-					t.Fatalf("step %d: load %d in %d seconds, want %d", step, got, ttl, want)
+				middle, fullest := all.load(at + int64(ttl)*ticks)
+				m, f := s.load(at%length, ttl)
+				if (m != middle || f != fullest) && at+int64(ttl)*ticks-ticks+1 >= s.next*ticks {
+					t.Fatalf("step %d: load %d and %d in %d seconds, want %d and %d", step, m, f, ttl, middle, fullest)
 				}
 			}
 		}
@@ -362,8 +396,8 @@ func TestScheduleParallel(t *testing.T) {
 		t.Errorf("%d appointments, want %d; the sum is %d, want %d", len(all), callers*each, s.rate, rate)
 	}
 	for ttl, n := range want {
-		if got := s.load(1000%length, ttl); got != n {
-			t.Errorf("second %d has %d appointments, %d were given out", ttl, got, n)
+		if middle, fullest := s.load(1000%length, ttl); middle != n || fullest != n {
+			t.Errorf("second %d has %d and %d appointments, %d were given out", ttl, middle, fullest, n)
 		}
 	}
 }

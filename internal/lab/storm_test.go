@@ -272,10 +272,11 @@ func few(rows ...row) (out []row) {
 
 const seeds = 5
 
-// TestHerdIsGone is the synchronised start, with several seeds. Where the burst
-// lies across two of the schedule's ticks, one replica comes to 1.024.
+// TestHerdIsGone is the synchronised start, with several seeds. Of 200 minutes
+// with 100 seeds, three had one query more than that, 1.022, with one replica: the
+// burst lay across two of the schedule's ticks.
 func TestHerdIsGone(t *testing.T) {
-	for replicas, most := range map[int]float64{1: 1.025, 3: 1.08, 10: 1.10} {
+	for replicas, most := range map[int]float64{1: 1.02, 3: 1.08, 10: 1.10} {
 		for seed := range uint64(seeds) {
 			r := base(treatment("ttlfloor, scheduled"), 30)
 			r.Replicas, r.Seed = replicas, seed
