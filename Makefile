@@ -31,7 +31,7 @@ cover: ## what the tests do not reach
 
 lint: ## golangci-lint, of the version in .ci/run
 	GOBIN="$(CURDIR)/bin" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$$(sed -n 's/^lint=\([^ ]*\).*/\1/p' .ci/run)
-	bin/golangci-lint run ./...
+	for module in . e2e e2e/monitoring; do (cd $$module && "$(CURDIR)/bin/golangci-lint" run ./...) || exit; done
 
 fuzz: ## the fuzz targets, FUZZTIME (30m) each
 	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) .
