@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -168,8 +169,9 @@ func TestSearchPath(t *testing.T) {
 func TestSpread(t *testing.T) {
 	p := startReady(t, coreDNSProgram, deployment(t).corefile(t))
 	const clients, each = 65, 6
+	begin := time.Now()
 	var mu sync.Mutex
-	back := map[uint32]int{}
+	ttls, back := map[uint32]int{}, map[time.Duration]int{} // by TTL, and by second
 	var clientsDone sync.WaitGroup
 	for i := range clients {
 		clientsDone.Go(func() {
@@ -184,21 +186,28 @@ func TestSpread(t *testing.T) {
 					return
 				}
 				mu.Lock()
-				back[m.Answer[0].Header().Ttl]++
+				ttl := m.Answer[0].Header().Ttl
+				ttls[ttl]++
+				back[(time.Since(begin)+time.Duration(ttl)*time.Second).Truncate(time.Second)]++
 				mu.Unlock()
 			}
 		})
 	}
 	clientsDone.Wait()
 	const mean = clients * each / (ceiling - floor + 1)
-	t.Logf("clients by TTL, %d would be even: %v", mean, back)
+	t.Logf("clients by TTL, %d would be even: %v", mean, ttls)
 	for ttl := uint32(floor); ttl <= ceiling; ttl++ {
-		if back[ttl] < mean*3/4 || back[ttl] > mean*5/4 {
-			t.Errorf("%d of %d clients have a TTL of %d, want about %d", back[ttl], clients*each, ttl, mean)
+		if ttls[ttl] == 0 {
+			t.Errorf("no client has a TTL of %d", ttl)
 		}
-		delete(back, ttl)
+		delete(ttls, ttl)
 	}
-	if len(back) > 0 {
-		t.Errorf("TTLs outside of %d to %d: %v", floor, ceiling, back)
+	if len(ttls) > 0 {
+		t.Errorf("TTLs outside of %d to %d: %v", floor, ceiling, ttls)
+	}
+	for second, n := range back {
+		if n > mean*4/3 {
+			t.Errorf("%d of %d clients are back after %v, want about %d", n, clients*each, second, mean)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func apply(dir string, options ...string) error {
 
 // before is what the cluster had before ours was installed, and what an
 // administrator notes down to go back to.
-var before struct{ corefile, image string }
+var before struct{ corefile, image, rules string }
 
 // install puts the manifests in the place of what kubeadm has installed.
 func install() error {
@@ -58,6 +58,7 @@ func install() error {
 	}{
 		{&before.corefile, []string{"get", "configmap", "coredns", "-o", "jsonpath={.data.Corefile}"}},
 		{&before.image, []string{"get", "deployment", "coredns", "-o", "jsonpath={.spec.template.spec.containers[0].image}"}},
+		{&before.rules, []string{"get", "clusterrole", "system:coredns", "-o", "jsonpath={.rules}"}},
 	} {
 		if err == nil {
 			*note.of, err = kubectl("", append([]string{"--namespace=kube-system"}, note.args...)...)

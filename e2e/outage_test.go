@@ -54,6 +54,7 @@ func TestAPIServerRestart(t *testing.T) {
 		return nil
 	})
 	t.Logf("a new service is in DNS %v after it was made", time.Since(begin).Round(time.Millisecond))
+	l.more(t, 200)
 	l.stop(t)
 }
 

@@ -81,7 +81,9 @@ func TestRights(t *testing.T) {
 			p.waitReady(t)
 			insideTheRule(t, ask(t, p.dns, policy, dns.TypeSRV))
 			for _, bad := range []string{"forbidden", "[ERROR]", "[WARNING]"} {
-				if out := p.output.String(); strings.Contains(out, bad) {
+				// On a machine that is busy it may take longer than the plugin waits.
+				out := strings.ReplaceAll(p.output.String(), "[WARNING] plugin/kubernetes: starting server with unsynced", "")
+				if strings.Contains(out, bad) {
 					t.Errorf("it says %q:\n%s", bad, out)
 				}
 			}
@@ -113,6 +115,9 @@ func TestRights(t *testing.T) {
 				_, err := exchange(p.dns, "www.example.org.", dns.TypeA)
 				return err
 			})
+			if c.ready {
+				p.waitReady(t)
+			}
 			code, body, err := p.readyStatus()
 			for line := range strings.Lines(p.output.String()) {
 				if strings.Contains(line, c.says) {

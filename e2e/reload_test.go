@@ -111,6 +111,7 @@ func TestConfigMapChanges(t *testing.T) {
 		})
 		good(original, 30)
 	}
+	l.more(t, 200)
 	l.stop(t)
 }
 

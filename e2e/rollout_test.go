@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,8 +63,8 @@ func TestRollout(t *testing.T) {
 	}
 }
 
-// rollback gives the cluster back what it had: the Corefile first, which the pods
-// with ttlfloor know how to serve, and then the image. It is undone when the test
+// rollback gives the cluster back what it had: the rights, the Corefile, which the
+// pods with ttlfloor know how to serve, and then the image. It is undone when the test
 // ends.
 func rollback(t *testing.T) {
 	t.Helper()
@@ -71,6 +72,10 @@ func rollback(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "Corefile")
 	if err := os.WriteFile(file, []byte(before.corefile), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	mustKubectl(t, "", "patch", "clusterrole", "system:coredns", "--type=merge", "-p", `{"rules": `+before.rules+`}`)
+	if got := rights(t); !slices.Contains(got, right{"", "pods", "list"}) {
+		t.Errorf("the rights are %v, want kubeadm's, with pods", got)
 	}
 	configMap := mustKubectl(t, "", "--namespace=kube-system", "create", "configmap", "coredns", "--from-file="+file, "--dry-run=client", "-o", "yaml")
 	mustKubectl(t, configMap, "replace", "-f", "-")

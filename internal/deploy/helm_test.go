@@ -181,10 +181,9 @@ func TestHelm(t *testing.T) {
 		in   any
 		path string
 	}{
-		{"replicaCount", deployment, "spec/replicas"},
 		{"deployment/name", deployment, "metadata/name"},
 		{"deployment/selector", deployment, "spec/selector"},
-		{"rollingUpdate/maxUnavailable", deployment, "spec/strategy/rollingUpdate/maxUnavailable"},
+		{"rollingUpdate", deployment, "spec/strategy/rollingUpdate"},
 		{"service/name", service, "metadata/name"},
 		{"service/clusterIP", service, "spec/clusterIP"},
 		{"service/selector", service, "spec/selector"},

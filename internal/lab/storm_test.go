@@ -19,7 +19,7 @@ import (
 
 var (
 	full    = flag.Bool("storm", false, "the rows of the tables that take minutes, too")
-	update  = flag.Bool("update", false, "write the tables of docs/storm.md, and with -storm its figures")
+	update  = flag.Bool("update", false, "write the tables and figures of docs/storm.md")
 	million = flag.Bool("million", false, "a million clients")
 )
 
