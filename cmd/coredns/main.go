@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 
 	"github.com/coredns/caddy"
-	"github.com/coredns/coredns/core/dnsserver"
 	_ "github.com/coredns/coredns/core/plugin" // every plugin of upstream
 	"github.com/coredns/coredns/coremain"
 	// Root certificates for an image from scratch, which has none: without them
@@ -22,11 +21,7 @@ import (
 var version string
 
 func main() {
-	directives, err := chain.Insert(dnsserver.Directives)
-	if err == nil {
-		err = dnsserver.SetDirectives(directives)
-	}
-	if err != nil {
+	if err := chain.Set(); err != nil {
 		log.Fatal(err)
 	}
 	caddy.AppVersion += " with ttlfloor-" + ttlfloorVersion()

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +69,9 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	if err := quietCoreDNS(); err != nil {
+	caddy.Quiet, dnsserver.Quiet = true, true
+	log.SetOutput(io.Discard)
+	if err := chain.Set(); err != nil {
 		return err
 	}
 	var reports []storm.Report
@@ -120,20 +121,6 @@ func chooseTreatments(names string, floor int) (out []storm.Treatment, err error
 		}
 	}
 	return out, nil
-}
-
-// quietCoreDNS puts ttlfloor into the order of plugins, once.
-func quietCoreDNS() error {
-	caddy.Quiet, dnsserver.Quiet = true, true
-	log.SetOutput(io.Discard)
-	if slices.Contains(dnsserver.Directives, "ttlfloor") {
-		return nil
-	}
-	directives, err := chain.Insert(dnsserver.Directives)
-	if err != nil {
-		return err
-	}
-	return dnsserver.SetDirectives(directives)
 }
 
 // withServer runs do against a CoreDNS with a treatment that forwards to the

@@ -4,7 +4,22 @@ package chain
 import (
 	"fmt"
 	"slices"
+
+	"github.com/coredns/coredns/core/dnsserver"
 )
+
+// Set gives this CoreDNS the order of Insert, once. It has to be called before a
+// server is started.
+func Set() error {
+	if slices.Contains(dnsserver.Directives, "ttlfloor") {
+		return nil
+	}
+	directives, err := Insert(dnsserver.Directives)
+	if err != nil {
+		return err
+	}
+	return dnsserver.SetDirectives(directives)
+}
 
 // Insert returns the order of directives with "ttlfloor" directly after "tsig":
 // outside of every plugin that answers, caches or rewrites, and inside the one

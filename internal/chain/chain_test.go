@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/coredns/coredns/core/dnsserver"
 )
 
 func TestInsert(t *testing.T) {
@@ -17,5 +19,17 @@ func TestInsert(t *testing.T) {
 	}
 	if _, err := Insert([]string{"log", "cache"}); err == nil || !strings.Contains(err.Error(), `"tsig"`) {
 		t.Errorf("without tsig: error %v, want one that names it", err)
+	}
+}
+
+func TestSet(t *testing.T) {
+	for range 2 { // the second time changes nothing
+		if err := Set(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i := slices.Index(dnsserver.Directives, "ttlfloor")
+	if i < 1 || dnsserver.Directives[i-1] != "tsig" || slices.Contains(dnsserver.Directives[i+1:], "ttlfloor") {
+		t.Errorf("the order is %q", dnsserver.Directives)
 	}
 }

@@ -31,11 +31,7 @@ import (
 
 func TestMain(m *testing.M) {
 	caddy.Quiet, dnsserver.Quiet = true, true
-	directives, err := chain.Insert(dnsserver.Directives)
-	if err == nil {
-		err = dnsserver.SetDirectives(directives)
-	}
-	if err != nil {
+	if err := chain.Set(); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
