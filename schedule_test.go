@@ -313,6 +313,43 @@ func TestScheduleBooks(t *testing.T) {
 			}
 		}
 	})
+	t.Run("the running second is over", func(t *testing.T) {
+		var s schedule
+		s.book(0, 2, 2)
+		s.book(2*ticks, 50, 50)
+		if s.rate != perSecond/50 {
+			t.Errorf("the sum is %d, want %d: who was to come in this second is on the way in", s.rate, perSecond/50)
+		}
+	})
+	t.Run("nothing is written to what is over", func(t *testing.T) {
+		var s schedule
+		s.book(0, 1, 1)
+		for tick := range s.next * ticks {
+			if n := s.ring.around[tick]; n > 0 {
+				t.Errorf("%d around tick %d, which nobody clears before it comes round again", n, tick)
+			}
+		}
+		if s.ring.around[ticks] != 1 {
+			t.Errorf("%d around tick %d, want the appointment", s.ring.around[ticks], ticks)
+		}
+	})
+	t.Run("around the end of the ring", func(t *testing.T) {
+		for off := -2 * int64(ticks); off <= 2*ticks; off++ {
+			var s schedule
+			const first = length - 100*ticks
+			for range 3 {
+				s.book(first+off, 100, 100)
+			}
+			s.book(first+off+3, 100, 100)
+			all := diary{{length + off, 100}, {length + off, 100}, {length + off, 100}, {length + off + 3, 100}}
+			for at := length - 4*int64(ticks); at <= length+4*ticks; at++ {
+				middle, fullest := all.load(at)
+				if m, f := s.load((at-100*ticks)%length, 100); m != middle || f != fullest {
+					t.Errorf("appointments at %+d, load %d and %d at %+d, want %d and %d", off, m, f, at-length, middle, fullest)
+				}
+			}
+		}
+	})
 	t.Run("a TTL of 0 is no appointment", func(t *testing.T) {
 		var s schedule
 		if ttl := s.book(0, 0, 0); ttl != 0 || s.ring != nil {
