@@ -1,7 +1,10 @@
-.PHONY: help build example test race bench cover lint fuzz neighbours soak storm figures million mutants dashboards e2e rootfs image man vuln \
+.PHONY: help build ttlstorm example test race bench cover lint fuzz neighbours soak storm figures million mutants dashboards e2e rootfs image man vuln \
 	release-check release-dry release ci
 
 FUZZTIME ?= 30m
+
+# Modules with tests that need no more than Go; .ci/modules lists all.
+tested = $(filter-out e2e e2e/%,$(shell .ci/modules))
 
 # goreleaser, of a version that builds with the Go of go.mod.
 goreleaser = go run github.com/goreleaser/goreleaser/v2@v2.15.1
@@ -12,18 +15,21 @@ help: ## list the targets
 build: ## CoreDNS with every plugin and ttlfloor, as ./coredns
 	go build ./cmd/coredns
 
+ttlstorm: ## the load tool, as bin/ttlstorm
+	go build -C cmd/ttlstorm -o ../../bin/ttlstorm .
+
 example: ## run Corefile.example on 127.0.0.1:1053
 	go run ./cmd/coredns -conf Corefile.example
 
-test: ## all tests
-	go test ./...
+test: ## all tests but those of dashboards and e2e
+	for module in $(tested); do go test -C $$module ./... || exit; done
 
-race: ## all tests under the race detector
-	go test -race ./...
+race: ## the same under the race detector
+	for module in $(tested); do go test -C $$module -race ./... || exit; done
 
 bench: ## the benchmarks, and CPU time per query of whole servers (docs/benchmarks.md)
 	go test -run '^$$' -bench . -benchmem .
-	go test -run '^$$' -bench Server -benchtime 1x -timeout 1h ./internal/neighbours
+	go test -C integration -run '^$$' -bench Server -benchtime 1x -timeout 1h ./neighbours
 
 cover: ## what the tests do not reach
 	go test -coverprofile=coverage.out .
@@ -31,26 +37,26 @@ cover: ## what the tests do not reach
 
 lint: ## golangci-lint, of the version in .ci/run
 	GOBIN="$(CURDIR)/bin" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$$(sed -n 's/^lint=\([^ ]*\).*/\1/p' .ci/run)
-	for module in . e2e e2e/monitoring; do (cd $$module && "$(CURDIR)/bin/golangci-lint" run ./...) || exit; done
+	.ci/modules "$(CURDIR)/bin/golangci-lint" run ./...
 
 fuzz: ## the fuzz targets, FUZZTIME (30m) each
 	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) .
 	go test -run '^$$' -fuzz '^FuzzRewrite$$' -fuzztime $(FUZZTIME) .
 
 neighbours: ## chains of CoreDNS with and without ttlfloor, judged from outside
-	go test -v ./internal/neighbours -reloads 50
+	go test -C integration -v ./neighbours -reloads 50
 
 soak: ## a week of ten thousand clients in virtual time (50 minutes)
 	go test -v -run '^TestSoak$$' -timeout 2h . -soak
 
 storm: ## every run of docs/storm.md, in virtual time (ten minutes)
-	go test -v -timeout 1h ./internal/lab -storm
+	go test -C cmd/ttlstorm -v -timeout 1h ./internal/lab -storm
 
 figures: ## write the figures and tables of docs/storm.md, but for the rows that take minutes
-	go test -run 'TestTables|TestFigures' ./internal/lab -update
+	go test -C cmd/ttlstorm -run 'TestTables|TestFigures' ./internal/lab -update
 
 million: ## a million clients in virtual time
-	go test -v -run '^TestMany$$' -timeout 1h ./internal/lab -million
+	go test -C cmd/ttlstorm -v -run '^TestMany$$' -timeout 1h ./internal/lab -million
 
 mutants: ## mutation testing of rule.go, rewrite.go and schedule.go (ten minutes)
 	go run github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0 unleash . --timeout-coefficient 6 \
@@ -67,7 +73,7 @@ rootfs: ## what the image is made of, as bin/image/rootfs-ARCH.tar, for both arc
 
 image: rootfs ## the OCI image for amd64 and arm64, as bin/image/coredns.tar, built by buildah and tested
 	.ci/image
-	go test -count=1 -v ./internal/image
+	go test -C integration -count=1 -v ./image
 
 man: ## the man page, out of README.md
 	mkdir -p bin

@@ -22,8 +22,8 @@ import (
 	"github.com/miekg/dns"
 
 	_ "github.com/ttlfloor/ttlfloor"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 	"github.com/ttlfloor/ttlfloor/internal/chain"
-	"github.com/ttlfloor/ttlfloor/internal/storm"
 )
 
 // compared are the treatments that compare goes through by default.

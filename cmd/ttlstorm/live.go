@@ -16,8 +16,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/time/rate"
 
-	"github.com/ttlfloor/ttlfloor/internal/client"
-	"github.com/ttlfloor/ttlfloor/internal/storm"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/client"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 )
 
 // live is clients that ask a server over sockets. A client that resolves a name

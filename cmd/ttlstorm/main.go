@@ -26,8 +26,8 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/ttlfloor/ttlfloor/internal/client"
-	"github.com/ttlfloor/ttlfloor/internal/storm"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/client"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 )
 
 func main() {

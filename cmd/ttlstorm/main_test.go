@@ -17,8 +17,8 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/ttlfloor/ttlfloor/internal/lab"
-	"github.com/ttlfloor/ttlfloor/internal/storm"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/lab"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 )
 
 // listen answers every packet that comes with what respond makes of it, and

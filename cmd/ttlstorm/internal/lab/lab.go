@@ -23,8 +23,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/ttlfloor/ttlfloor"
-	"github.com/ttlfloor/ttlfloor/internal/client"
-	"github.com/ttlfloor/ttlfloor/internal/storm"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/client"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 )
 
 // Run is one run of clients against a treatment.

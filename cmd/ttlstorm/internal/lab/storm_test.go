@@ -13,8 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ttlfloor/ttlfloor/internal/client"
-	"github.com/ttlfloor/ttlfloor/internal/storm"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/client"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 )
 
 var (
@@ -24,7 +24,7 @@ var (
 	seeds   = flag.Uint64("seeds", 5, "how many seeds TestHerdIsGone and its like run with")
 )
 
-const document = "../../docs/storm.md"
+const document = "../../../../docs/storm.md"
 
 // The names that linkerd2-proxy asks for all the time.
 var names = []string{"linkerd-dst-headless.linkerd.svc.cluster.local.", "linkerd-policy.linkerd.svc.cluster.local."}

@@ -151,7 +151,7 @@ func (p program) test(t *testing.T) {
 			t.Errorf("it was built with %s=%q, want %q", key, settings[key], want)
 		}
 	}
-	if wd, err := os.Getwd(); err != nil || bytes.Contains(content, []byte(strings.TrimSuffix(wd, "/internal/image")+"/")) {
+	if wd, err := os.Getwd(); err != nil || bytes.Contains(content, []byte(strings.TrimSuffix(wd, "/integration/image")+"/")) {
 		t.Errorf("it has the directory that it was built in (%v)", err)
 	}
 }
