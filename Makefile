@@ -1,4 +1,4 @@
-.PHONY: help build ttlstorm example test race bench cover lint fuzz neighbours soak storm figures million mutants dashboards e2e rootfs image man vuln \
+.PHONY: help build build-it-in ttlstorm example test race bench cover lint fuzz neighbours soak storm figures million mutants dashboards e2e rootfs image man vuln \
 	release-check release-dry release ci
 
 FUZZTIME ?= 30m
@@ -14,6 +14,9 @@ help: ## list the targets
 
 build: ## CoreDNS with every plugin and ttlfloor, as ./coredns
 	go build ./cmd/coredns
+
+build-it-in: ## what "Build it in" of README.md says, and CoreDNS's own tests of its plugins; as root
+	.ci/build-it-in
 
 ttlstorm: ## the load tool, as bin/ttlstorm
 	go build -C cmd/ttlstorm -o ../../bin/ttlstorm .

@@ -29,7 +29,6 @@ import (
 	_ "github.com/coredns/coredns/plugin/view"
 
 	"github.com/miekg/dns"
-
 	"github.com/ttlfloor/ttlfloor/internal/chain"
 )
 

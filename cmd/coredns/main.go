@@ -8,13 +8,10 @@ import (
 	"github.com/coredns/caddy"
 	_ "github.com/coredns/coredns/core/plugin" // every plugin of upstream
 	"github.com/coredns/coredns/coremain"
-	// Root certificates for an image from scratch, which has none: without them
-	// forward over TLS, DoH upstreams and cloud plugins trust nobody there. The
-	// roots of the system go before them where it has some.
-	_ "golang.org/x/crypto/x509roots/fallback"
 
 	_ "github.com/ttlfloor/ttlfloor"
 	"github.com/ttlfloor/ttlfloor/internal/chain"
+	_ "golang.org/x/crypto/x509roots/fallback" // the image has no root certificates; those of a system go before these
 )
 
 // version is that of ttlfloor; a release sets it with -ldflags "-X main.version=...".

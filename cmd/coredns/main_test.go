@@ -13,7 +13,6 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 
 	"github.com/miekg/dns"
-
 	"github.com/ttlfloor/ttlfloor/internal/chain"
 )
 

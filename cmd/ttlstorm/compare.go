@@ -20,7 +20,6 @@ import (
 	_ "github.com/coredns/coredns/plugin/rewrite"
 
 	"github.com/miekg/dns"
-
 	_ "github.com/ttlfloor/ttlfloor"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 	"github.com/ttlfloor/ttlfloor/internal/chain"

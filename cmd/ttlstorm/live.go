@@ -14,10 +14,9 @@ import (
 
 	"github.com/miekg/dns"
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/time/rate"
-
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/client"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
+	"golang.org/x/time/rate"
 )
 
 // live is clients that ask a server over sockets. A client that resolves a name

@@ -25,7 +25,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/client"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 )

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/lab"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 )

@@ -24,7 +24,6 @@ import (
 	_ "github.com/coredns/coredns/plugin/reload"
 
 	"github.com/miekg/dns"
-
 	_ "github.com/ttlfloor/ttlfloor"
 	"github.com/ttlfloor/ttlfloor/internal/chain"
 )

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/coredns/caddy/caddyfile"
+
 	"sigs.k8s.io/yaml"
 )
 

@@ -17,7 +17,6 @@ import (
 	_ "github.com/coredns/coredns/core/plugin" // every plugin of upstream
 
 	"github.com/miekg/dns"
-
 	_ "github.com/ttlfloor/ttlfloor"
 	"github.com/ttlfloor/ttlfloor/internal/chain"
 )
