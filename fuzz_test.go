@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coredns/caddy"
+	"github.com/coredns/caddy/caddyfile"
 
 	"github.com/miekg/dns"
 )
@@ -22,6 +24,9 @@ func FuzzParse(f *testing.F) {
 		"ttlfloor", "ttlfloor 30s", "ttlfloor 1m30s example.org 10.0.0.0/8", "ttlfloor . {\n zero 60\n negative off\n}",
 		"ttlfloor 5 a b {\n max 1h\n jitter -25% 25% random\n types SRV TYPE65\n except x.a\n}\nttlfloor 6 a",
 		"ttlfloor {\n jitter 0%\n}", "ttlfloor 30x", "ttlfloor 99999999999", "ttlfloor \"\"", "ttlfloor {\n jitter off\n jitter off\n}", "ttlfloor 42. {", "ttlfloor {\n types\n}",
+		"ttlfloor 30s \"a.local b.local\"", "ttlfloor 30s a.local, b.local", "ttlfloor *.a.local", "ttlfloor 30s consul jitter off", "ttlfloor 30 s", "ttlfloor bücher.example",
+		"ttlfloor 0/25.2.0.192.in-addr.arpa ::/0 ::ffff:10.0.0.0/105 dns://a:53", "ttlfloor 30s a ttlfloor 30s a", "ttlfloor 30s a\u200b.local (b @ c; 'd' e{",
+		"ttlfloor 30s a\\@b.local \\042.local max. {\n observe\n except b.max.\n}", "ttlfloor [::1]:53 10.0.0.1 http://a",
 	} {
 		f.Add(seed)
 	}
@@ -35,6 +40,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
+		checkTokens(t, corefile)
 		for _, r := range rules {
 			switch {
 			case r.floor < 1 || r.floor > week, r.zero < r.floor || r.zero > r.max, r.max > maxTTL, r.max < r.floor,
@@ -50,6 +56,26 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkTokens checks the words of a Corefile that was accepted: none holds what a
+// rule that cannot work is written with, unless it is escaped, and the options'
+// names begin a line or a block, or are zones with their last dot.
+func checkTokens(t *testing.T, corefile string) {
+	t.Helper()
+	odd := regexp.MustCompile(`[^!-~]|[,*@();'"=]|.[{}]|[{}].`)
+	escape := regexp.MustCompile(`\\[!-~]`)
+	option := regexp.MustCompile(`^(zero|negative|max|jitter|smear|observe|types|except)$`)
+	line, before := 0, ""
+	for d := caddyfile.NewDispenser("", strings.NewReader(corefile)); d.Next(); line, before = d.Line(), d.Val() {
+		token := d.Val()
+		if token == "" || odd.MatchString(escape.ReplaceAllString(token, "")) {
+			t.Errorf("%q: %q was accepted", corefile, token)
+		}
+		if d.Line() == line && before != "{" && option.MatchString(strings.ToLower(token)) {
+			t.Errorf("%q: the option %q was accepted within a line", corefile, token)
+		}
+	}
 }
 
 // FuzzRewrite sends any message that unpacks through any rule.

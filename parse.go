@@ -2,7 +2,7 @@ package ttlfloor
 
 import (
 	"fmt"
-	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +31,7 @@ const (
 // parse reads the directives of a server block.
 func parse(c *caddy.Controller) ([]*rule, error) {
 	var rules []*rule
+	zones := newZones(nil)
 	for c.Next() {
 		if c.Val() != pluginName {
 			return nil, c.Errf("%q after a rule is not part of it; accepted is a new line", c.Val())
@@ -40,50 +41,43 @@ func parse(c *caddy.Controller) ([]*rule, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, other := range rules {
-			if zone, types := collision(r, other); zone != "" {
-				return nil, directive.Errf("zone %q has a rule for %s already; accepted is one rule for a zone and type, and one for the zone without types", zone, types)
+		if zone, types, other := zones.insert(r); other != nil {
+			at := other.at
+			if at == r.at {
+				at += ", which is this one, imported twice"
 			}
+			return nil, directive.Errf("zone %q has a rule for %s already, at %s; accepted is one rule for a zone and type, and one for the zone without types", zone, types, at)
 		}
 		rules = append(rules, r)
 	}
 	return rules, nil
 }
 
-// collision returns a zone that both rules claim and the types for which they
-// do, or "".
-func collision(a, b *rule) (zone, types string) {
-	for _, zone := range a.zones {
-		if !slices.Contains(b.zones, zone) {
-			continue
-		}
-		if len(a.types) == 0 && len(b.types) == 0 {
-			return zone, "all types"
-		}
-		for _, t := range a.types {
-			if slices.Contains(b.types, t) {
-				return zone, dns.Type(t).String()
-			}
-		}
-	}
-	return "", ""
-}
+// unit is a TTL with its unit, whose number stood apart.
+var unit = regexp.MustCompile(`(?i)^[0-9]+ (s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|ms) `)
 
 // parseRule reads one directive: ttlfloor [FLOOR] [ZONES...] { OPTION... }
 func parseRule(c *caddy.Controller) (*rule, error) {
-	r := &rule{policy: policy{
+	r := &rule{at: fmt.Sprintf("%s:%d", c.File(), c.Line()), policy: policy{
 		floor: defaultFloor, max: maxTTL,
 		spread: true, low: defaultLow, high: defaultHigh,
 	}}
 	var err error
+	at := *c // errors name this line, which a token with a line feed in it ends otherwise
 	args := c.RemainingArgs()
+	if slices.Contains(args, pluginName) { // tokens of an import have the lines that they had
+		return nil, at.Errf("%q stands on the line of the rule at %s again, as where a snippet of one line is imported twice; accepted is one import in a server block, and one rule on a line", pluginName, r.at)
+	}
 	if len(args) > 0 && isNumber(args[0]) {
-		if r.floor, err = parseTTL(c, "FLOOR", args[0], week); err != nil {
+		if unit.MatchString(strings.Join(args, " ") + " ") {
+			return nil, at.Errf("%q holds a blank; accepted is a TTL in one word (30s), or a zone with its last dot (%q)", args[0]+" "+args[1], args[1]+".")
+		}
+		if r.floor, err = parseTTL(&at, "FLOOR", args[0], week); err != nil {
 			return nil, err
 		}
 		args = args[1:]
 	}
-	if r.zones, err = parseZones(c, args); err != nil {
+	if r.zones, err = parseZones(&at, args); err != nil {
 		return nil, err
 	}
 
@@ -94,7 +88,8 @@ func parseRule(c *caddy.Controller) (*rule, error) {
 			return nil, c.Errf("option %q is given twice; accepted is once in a rule", option)
 		}
 		given[option] = true
-		if err = parseOption(c, r, option, c.RemainingArgs()); err != nil {
+		at = *c
+		if err = parseOption(&at, r, option, c.RemainingArgs()); err != nil {
 			return nil, err
 		}
 	}
@@ -121,8 +116,13 @@ func parseOption(c *caddy.Controller, r *rule, option string, args []string) err
 		return parseTypes(c, r, args)
 	case "except":
 		return parseExcept(c, r, args)
+	case "observe":
+		if r.observe = true; len(args) > 0 {
+			return c.Errf("option %q has %d arguments; accepted is none", "observe "+strings.Join(args, " "), len(args))
+		}
+		return nil
 	}
-	return c.Errf("unknown option %q; accepted are zero, negative, max, jitter, types and except", option)
+	return c.Errf("unknown option %q; accepted are zero, negative, max, jitter, observe, types and except", option)
 }
 
 func parseZero(c *caddy.Controller, r *rule, args []string) (err error) {
@@ -251,60 +251,9 @@ func parseExcept(c *caddy.Controller, r *rule, args []string) error {
 		}
 		except = append(except, zones...)
 	}
-	r.except = newZoneSet(except)
+	slices.Sort(except)
+	r.except = newZones([]*rule{{zones: slices.Compact(except)}})
 	return nil
-}
-
-// parseZones normalizes zones, without repeating one; there being none, they
-// are those of the server block.
-func parseZones(c *caddy.Controller, args []string) ([]string, error) {
-	for _, arg := range args {
-		if isNumber(arg) {
-			return nil, c.Errf("%q looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number (%q)", arg, arg+".")
-		}
-		hosts := plugin.Host(arg).NormalizeExact()
-		if len(hosts) == 0 || strings.Contains(hosts[0], "/") || net.ParseIP(arg) != nil {
-			return nil, notZone(c, arg)
-		}
-	}
-	var zones []string
-	for _, zone := range plugin.OriginsFromArgsOrServerBlock(args, c.ServerBlockKeys) {
-		name, ok := canonical(zone)
-		if !ok {
-			return nil, notZone(c, zone)
-		}
-		zones = append(zones, name)
-	}
-	slices.Sort(zones)
-	return slices.Compact(zones), nil
-}
-
-func notZone(c *caddy.Controller, token string) error {
-	return c.Errf("%q is not a zone; accepted is a domain name or a network in CIDR notation", token)
-}
-
-// canonical returns a name as it is unpacked from a query, without escapes that
-// are not needed (\097 for a), in lower case.
-func canonical(name string) (string, bool) {
-	var wire [255]byte
-	n, err := dns.PackDomainName(name, wire[:], 0, nil, false)
-	if err != nil {
-		return "", false
-	}
-	name, _, err = dns.UnpackDomainName(wire[:n], 0)
-	return dns.CanonicalName(name), err == nil
-}
-
-// isNumber tells FLOOR, right or wrong, from a zone: a single label without its
-// dot that begins with a digit or a sign, or what Go reads as a number or a
-// duration.
-func isNumber(token string) bool {
-	if token == "" || !strings.ContainsRune("0123456789+-.", rune(token[0])) || strings.HasSuffix(token, ".") {
-		return false
-	}
-	_, notFloat := strconv.ParseFloat(token, 64)
-	_, notDuration := time.ParseDuration(token)
-	return notFloat == nil || notDuration == nil || !strings.ContainsAny(token, "./:")
 }
 
 func parseOneTTL(c *caddy.Controller, option string, args []string, greatest uint32) (uint32, error) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/coredns/caddy"
 
@@ -19,14 +20,16 @@ func TestParse(t *testing.T) {
 		edit(&p)
 		return p
 	}
+	long := strings.Repeat(strings.Repeat(`\195`, 63)+".", 3) + strings.Repeat(`\195`, 61) + "."
 	for _, tt := range []struct {
-		name   string
-		in     string
-		policy policy
-		zones  string // of the server block if it is not given
-		types  []uint16
-		jitter jitter
-		except string
+		name    string
+		in      string
+		policy  policy
+		zones   string // of the server block if it is not given
+		types   []uint16
+		jitter  jitter
+		except  string
+		observe bool
 	}{
 		{name: "the defaults", in: "ttlfloor", policy: defaults},
 		{name: "an empty block", in: "ttlfloor {\n }", policy: defaults},
@@ -41,7 +44,21 @@ func TestParse(t *testing.T) {
 		{name: "the root", in: "ttlfloor 30s .", policy: defaults, zones: "."},
 		{name: "a zone that looks like a number", in: "ttlfloor 30s 42. 1d.", policy: defaults, zones: "1d. 42."},
 		{name: "escapes that are not needed", in: `ttlfloor 30s \097\046\065.\101xample`, policy: defaults, zones: `a\.a.example.`},
-		{name: "a long zone of octets above 127", in: "ttlfloor 30s " + strings.Repeat(strings.Repeat("é", 31)+".", 4), policy: defaults, zones: strings.Repeat(strings.Repeat(`\195\169`, 31)+".", 4)},
+		{name: "a zone of 255 octets, all in escapes", in: "ttlfloor 30s " + long, policy: defaults, zones: long},
+		{name: "octets that a zone has where it is meant", in: `ttlfloor 30s b\195\188cher.example a\@b\,\*\"\;\(\032.example`, policy: defaults, zones: `a\@b,*\"\;\(\ .example. b\195\188cher.example.`},
+		{name: "A-labels", in: "ttlfloor 30s xn--bcher-kva.example", policy: defaults, zones: "xn--bcher-kva.example."},
+		{name: "underscores, hyphens and upper case", in: "ttlfloor 30s _SRV._tcp.-a-.example", policy: defaults, zones: "_srv._tcp.-a-.example."},
+		{name: "a part of a reverse zone, RFC 2317", in: "ttlfloor 20s 0/25.2.0.192.in-addr.arpa 128-255.2.0.192.IN-ADDR.ARPA.", policy: with(func(p *policy) { p.floor, p.zero = 20, 20 }), zones: "0/25.2.0.192.in-addr.arpa. 128-255.2.0.192.in-addr.arpa."},
+		{name: "all addresses", in: "ttlfloor 30s 0.0.0.0/0 ::/0", policy: defaults, zones: "in-addr.arpa. ip6.arpa."},
+		{name: "a network that is not on an octet", in: "ttlfloor 30s 10.0.0.0/7 10.1.2.3/8 2001:db8::/31", policy: defaults, zones: "10.in-addr.arpa. 11.in-addr.arpa. 8.b.d.0.1.0.0.2.ip6.arpa. 9.b.d.0.1.0.0.2.ip6.arpa."},
+		{name: "a network of IPv4 within IPv6", in: "ttlfloor 30s ::ffff:10.0.0.0/103", policy: defaults, zones: "10.in-addr.arpa. 11.in-addr.arpa."},
+		{name: "a zone with scheme and port", in: "ttlfloor 30s dns://a.example:1053 10.0.0.0/8:53", policy: defaults, zones: "10.in-addr.arpa. a.example."},
+		{name: "words of the options with their last dot", in: "ttlfloor 30s max. Observe. off. a.jitter", policy: defaults, zones: "a.jitter. max. observe. off."},
+		{name: "its own name with its last dot", in: "ttlfloor 30s ttlfloor.", policy: defaults, zones: "ttlfloor."},
+		{name: "units with their last dot, and behind a whole TTL", in: "ttlfloor 30 s. m", policy: defaults, zones: "m. s."},
+		{name: "a unit behind a TTL that has one", in: "ttlfloor 30s s", policy: defaults, zones: "s."},
+		{name: "a duration of two parts", in: "ttlfloor 30s30s", policy: with(func(p *policy) { p.floor, p.zero = 60, 60 })},
+		{name: "observe", in: "ttlfloor {\n observe\n jitter off\n }", policy: with(func(p *policy) { p.spread = false }), jitter: off, observe: true},
 		{name: "zero", in: "ttlfloor {\n zero 1m\n }", policy: with(func(p *policy) { p.zero = 60 })},
 		{name: "zero at FLOOR and max", in: "ttlfloor {\n max 30s\n zero 30s\n }", policy: with(func(p *policy) { p.max = 30 })},
 		{name: "negative", in: "ttlfloor {\n negative 1m\n }", policy: with(func(p *policy) { p.negative = 60 })},
@@ -59,6 +76,8 @@ func TestParse(t *testing.T) {
 		{name: "jitter off", in: "ttlfloor {\n jitter off\n }", policy: with(func(p *policy) { p.spread = false }), jitter: off},
 		{name: "types", in: "ttlfloor {\n types srv A TYPE65 A\n }", policy: defaults, types: []uint16{dns.TypeSRV, dns.TypeA, dns.TypeHTTPS}},
 		{name: "except", in: "ttlfloor 30s example a.test {\n except B.example 10.example\n }", policy: defaults, zones: "a.test. example.", except: "10.example. b.example."},
+		{name: "except, one of them twice", in: "ttlfloor 30s example {\n except a.example b.example A.example c.example\n }", policy: defaults, zones: "example.", except: "a.example. b.example. c.example."},
+		{name: "except in a reverse zone", in: "ttlfloor 30s 10.0.0.0/8 {\n except 10.1.0.0/16 0/25.2.2.10.in-addr.arpa\n }", policy: defaults, zones: "10.in-addr.arpa.", except: "0/25.2.2.10.in-addr.arpa. 1.10.in-addr.arpa."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := caddy.NewTestController("dns", tt.in)
@@ -69,7 +88,7 @@ func TestParse(t *testing.T) {
 			}
 			r := rules[0]
 			var except []string
-			for name := range r.except.names {
+			for name := range r.except.byName {
 				except = append(except, name)
 			}
 			slices.Sort(except)
@@ -77,8 +96,8 @@ func TestParse(t *testing.T) {
 				tt.zones = "example.net. example.org."
 			}
 			if len(rules) != 1 || r.policy != tt.policy || strings.Join(r.zones, " ") != tt.zones || !slices.Equal(r.types, tt.types) ||
-				r.jitter != tt.jitter || strings.Join(except, " ") != tt.except {
-				t.Errorf("got %+v, zones %q, types %v, jitter %d, except %q", r.policy, r.zones, r.types, r.jitter, except)
+				r.jitter != tt.jitter || strings.Join(except, " ") != tt.except || r.observe != tt.observe {
+				t.Errorf("got %+v, zones %q, types %v, jitter %d, except %q, observe %v", r.policy, r.zones, r.types, r.jitter, except, r.observe)
 			}
 		})
 	}
@@ -119,7 +138,7 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor 30s 60s", `1: "60s" looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("60s.")`},
 		{"ttlfloor example.org 30s", `1: "30s" looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("30s.")`},
 		{"ttlfloor 30s foo..bar", `1: "foo..bar" is not a zone; accepted is a domain name or a network in CIDR notation`},
-		{"ttlfloor 30s \"\"", `1: "" is not a zone; accepted is a domain name or a network in CIDR notation`},
+		{"ttlfloor 30s \"\"", `1: "" is empty, as a variable is that is not set; accepted is a domain name or a network in CIDR notation`},
 		{"ttlfloor 30s 10.0.0.0/33", `1: "10.0.0.0/33" is not a zone; accepted is a domain name or a network in CIDR notation`},
 		{"ttlfloor 30s " + strings.Repeat("a", 64), `1: "` + strings.Repeat("a", 64) + `" is not a zone; accepted is a domain name or a network in CIDR notation`},
 		{"ttlfloor 30s 127.0.0.1", `1: "127.0.0.1" is not a zone; accepted is a domain name or a network in CIDR notation`},
@@ -166,12 +185,30 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor 30s example.org {\n except example.net\n }", `2: except "example.net" is outside the rule; accepted are zones below example.org.`},
 		{"ttlfloor 30s example.org {\n except example.org\n }", `2: except "example.org" is outside the rule; accepted are zones below example.org.`},
 		{"ttlfloor 30s example.org {\n except 30s\n }", `2: "30s" looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("30s.")`},
-		{"ttlfloor {\n floor 30s\n }", `2: unknown option "floor"; accepted are zero, negative, max, jitter, types and except`},
+		{"ttlfloor {\n floor 30s\n }", `2: unknown option "floor"; accepted are zero, negative, max, jitter, observe, types and except`},
 		{"ttlfloor {\n zero 40s\n zero 40s\n }", `3: option "zero" is given twice; accepted is once in a rule`},
-		{"ttlfloor {\n {\n }", `2: unknown option "{"; accepted are zero, negative, max, jitter, types and except`},
-		{"ttlfloor 30s example.org\nttlfloor 40s example.net example.org", `2: zone "example.org." has a rule for all types already; accepted is one rule for a zone and type, and one for the zone without types`},
-		{"ttlfloor\nttlfloor", `2: zone "example.com." has a rule for all types already; accepted is one rule for a zone and type, and one for the zone without types`},
-		{"ttlfloor 30s example.org {\n types A SRV\n }\nttlfloor 40s example.org {\n types SRV\n }", `4: zone "example.org." has a rule for SRV already; accepted is one rule for a zone and type, and one for the zone without types`},
+		{"ttlfloor {\n {\n }", `2: unknown option "{"; accepted are zero, negative, max, jitter, observe, types and except`},
+		{"ttlfloor 30s example.org\nttlfloor 40s example.net example.org", `2: zone "example.org." has a rule for all types already, at Testfile:1; accepted is one rule for a zone and type, and one for the zone without types`},
+		{"ttlfloor\nttlfloor", `2: zone "example.com." has a rule for all types already, at Testfile:1; accepted is one rule for a zone and type, and one for the zone without types`},
+		{"ttlfloor 30s example.org {\n types A SRV\n }\nttlfloor 40s example.org {\n types SRV\n }", `4: zone "example.org." has a rule for SRV already, at Testfile:1; accepted is one rule for a zone and type, and one for the zone without types`},
+		{"ttlfloor \"30s consul\"", `1: "30s consul" holds a blank, as a variable with several zones does; accepted is one zone: write the zones out, each by itself`},
+		{"ttlfloor 30s, consul", `1: "30s," holds a comma; accepted are blanks between zones, and after FLOOR`},
+		{"ttlfloor 30s,consul", `1: "30s,consul" holds a comma; accepted are blanks between zones, and after FLOOR`},
+		{"ttlfloor \"\"", `1: "" is empty, as a variable is that is not set; accepted is a domain name or a network in CIDR notation`},
+		{"ttlfloor 10.0.0", `1: FLOOR "10.0.0" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
+		{"ttlfloor 127.0.0.1", `1: "127.0.0.1" is not a zone; accepted is a domain name or a network in CIDR notation`},
+		{"ttlfloor 30 s", `1: "30 s" holds a blank; accepted is a TTL in one word (30s), or a zone with its last dot ("s.")`},
+		{"ttlfloor 30 S consul", `1: "30 S" holds a blank; accepted is a TTL in one word (30s), or a zone with its last dot ("S.")`},
+		{"ttlfloor 5 minutes {\n }", `1: "5 minutes" holds a blank; accepted is a TTL in one word (30s), or a zone with its last dot ("minutes.")`},
+		{"ttlfloor 30s consul jitter off", `1: "jitter" is a word of the options; accepted are options in braces, each on a line of its own, and a zone of that name with its last dot ("jitter.")`},
+		{"ttlfloor negative off", `1: "negative" is a word of the options; accepted are options in braces, each on a line of its own, and a zone of that name with its last dot ("negative.")`},
+		{"ttlfloor {\n observe on\n }", `2: option "observe on" has 1 arguments; accepted is none`},
+		{"ttlfloor {\n observe\n observe\n }", `3: option "observe" is given twice; accepted is once in a rule`},
+		{"ttlfloor {\n zero 30 s\n }", `2: option "zero 30 s" has 2 arguments; accepted is one TTL`},
+		{"ttlfloor {\n zero 30s,\n }", `2: zero "30s," is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 596523h14m7s`},
+		{"ttlfloor 30s a.example\nttlfloor 30s b.example\n\nttlfloor 30s c.example b.example", `4: zone "b.example." has a rule for all types already, at Testfile:2; accepted is one rule for a zone and type, and one for the zone without types`},
+		{"ttlfloor 30s a.example ttlfloor 30s a.example", `1: "ttlfloor" stands on the line of the rule at Testfile:1 again, as where a snippet of one line is imported twice; accepted is one import in a server block, and one rule on a line`},
+		{"ttlfloor ttlfloor", `1: "ttlfloor" stands on the line of the rule at Testfile:1 again, as where a snippet of one line is imported twice; accepted is one import in a server block, and one rule on a line`},
 	} {
 		t.Run(tt.in, func(t *testing.T) {
 			c := caddy.NewTestController("dns", tt.in)
@@ -182,6 +219,131 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
+	}
+}
+
+// TestParseRefusesTokens has what is no zone, or no zone that anybody asks for,
+// wherever a zone is read.
+func TestParseRefusesTokens(t *testing.T) {
+	const (
+		blank     = ` holds a blank, as a variable with several zones does; accepted is one zone: write the zones out, each by itself`
+		comma     = ` holds a comma; accepted are blanks between zones, and after FLOOR`
+		invisible = ` holds an invisible character; accepted is the name without it`
+		brace     = `; accepted are zones on the line of the directive, without quotes, and a blank before a brace`
+		notZone   = ` is not a zone; accepted is a domain name or a network in CIDR notation`
+	)
+	wildcard := func(zone string) string {
+		return ` has a wildcard, but a zone holds all names below it; accepted is "` + zone + `"`
+	}
+	ascii := func(name string) string {
+		return ` is outside ASCII; accepted is the name with A-labels, as it is asked for, "` + name + `"`
+	}
+	word := func(zone string) string {
+		return ` is a word of the options; accepted are options in braces, each on a line of its own, and a zone of that name with its last dot ("` + zone + `")`
+	}
+	number := func(zone string) string {
+		return ` looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("` + zone + `")`
+	}
+	escaped := func(char, escape string) string {
+		return ` holds ` + char + `; accepted is a domain name, with ` + escape + ` for the character where it is meant`
+	}
+	for _, tt := range []struct{ token, text string }{
+		{"", ` is empty, as a variable is that is not set; accepted is a domain name or a network in CIDR notation`},
+		{"a.local b.local", blank},
+		{"a.local ", blank},
+		{" ", blank},
+		{"a.local\tb.local", blank},
+		{"a.local\nb.local", blank},
+		{"a.local\u00a0b.local", blank},
+		{"a.local\u3000b.local", blank},
+		{"a.local, b.local", blank},
+		{`a\ b.local`, blank},
+		{"a.local,", comma},
+		{"a.local,b.local", comma},
+		{",", comma},
+		{"*.a.local,*.b.local", comma},
+		{"*.svc.cluster.local", wildcard("svc.cluster.local")},
+		{"*.example.", wildcard("example.")},
+		{"*", wildcard(".")},
+		{"*.", wildcard(".")},
+		{"*.*.example", wildcard("example")},
+		{"a.*.example", wildcard("example")},
+		{"linkerd*.example.org", wildcard("example.org")},
+		{"bücher.example", ascii("xn--bcher-kva.example")},
+		{"BÜCHER.example", ascii("xn--bcher-kva.example")},
+		{"_dns.bücher.example", ascii("_dns.xn--bcher-kva.example")},
+		{"日本.example", ascii("xn--wgv71a.example")},
+		{"а.example", ascii("xn--80a.example")}, // Cyrillic
+		{"a。example", ascii("a.example")},
+		{"a.example\ufe0f", ascii("a.example")},
+		{"\ufe0f", ascii("xn--...")},
+		{"\ufffd.example", ascii("xn--...")},
+		{"a\u200b.local", invisible},
+		{"a\u200d.local", invisible},
+		{"a\u00ad.local", invisible},
+		{"a\u202e.local", invisible},
+		{"a\u2066.local", invisible},
+		{"a\x00.local", invisible},
+		{"a\x7f.local", invisible},
+		{"a.local\ufeff", invisible},
+		{"bü\u200bcher.example", invisible},
+		{"@", ` holds "@"; accepted is the name of a zone, or no zone at all for those of the server block`},
+		{"hostmaster@example", ` holds "@"; accepted is the name of a zone, or no zone at all for those of the server block`},
+		{"a.local;", ` holds ";"; accepted are zones with blanks between them, and "#" before a comment`},
+		{"(a.local", ` holds '('` + brace},
+		{"a.local)", ` holds ')'` + brace},
+		{"consul{", ` holds '{'` + brace},
+		{"consul{}", ` holds '{'` + brace},
+		{"'a.local'", ` holds '\''` + brace},
+		{`a.local"`, ` holds '"'` + brace},
+		{"a=b", escaped("'='", `\061`)},
+		{"[::1]", escaped("'['", `\091`)},
+		{"a.local&", escaped("'&'", `\038`)},
+		{"jitter", word("jitter.")},
+		{"Observe", word("Observe.")},
+		{"SMEAR", word("SMEAR.")},
+		{"off", word("off.")},
+		{"negative=5s", word("negative.")},
+		{"max:5m", word("max.")},
+		{"max:5", word("max.")},
+		{"60s", number("60s.")},
+		{"10.0.0", number("10.0.0.")},
+		{".5", number(".5.")},
+		{"a..b", notZone},
+		{".a", notZone},
+		{"..", notZone},
+		{`a\`, notZone},
+		{strings.Repeat("a", 64), notZone},
+		{strings.Repeat("a.", 127) + "aa", notZone},
+		{"10.0.0.0/33", notZone},
+		{"10.0.0.1", notZone},
+		{"10.0.0.1.", notZone},
+		{"10.0.0.1:53", notZone},
+		{"2001:db8::1", notZone},
+		{"fe80::", notZone},
+		{":53", notZone},
+		{"a:b", notZone},
+		{"dns://", notZone},
+		{"http://a.example", notZone},
+		{"https://a.example/dns-query", notZone},
+		{"/etc/coredns/zones", notZone},
+		{"0/25.example", notZone},
+	} {
+		for _, in := range []struct{ before, after, line string }{
+			{"ttlfloor 30s ", "", "1"}, {"ttlfloor 30s a.example ", " z.example", "1"}, {"ttlfloor 30s . {\nexcept b.example ", " z.example\n}", "2"},
+		} {
+			token := tt.token
+			if token == "" || strings.ContainsFunc(token, unicode.IsSpace) {
+				token = `"` + token + `"`
+			}
+			corefile := in.before + token + in.after
+			t.Run(corefile, func(t *testing.T) {
+				want := fmt.Sprintf("Testfile:%s - Error during parsing: %q%s", in.line, tt.token, tt.text)
+				if _, err := parse(caddy.NewTestController("dns", corefile)); err == nil || err.Error() != want {
+					t.Errorf("got  %v\nwant %s", err, want)
+				}
+			})
+		}
 	}
 }
 

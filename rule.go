@@ -8,9 +8,11 @@ const (
 // rule is one ttlfloor directive.
 type rule struct {
 	policy
-	zones  []string
-	types  []uint16 // empty: all
-	except zoneSet
+	at      string // file and line
+	zones   []string
+	types   []uint16 // empty: all
+	except  zones
+	observe bool // decide and count, and change nothing
 
 	jitter    jitter
 	positives schedule // apart, since one schedule for windows of different lengths does worse

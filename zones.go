@@ -36,22 +36,35 @@ type zones struct {
 func newZones(rules []*rule) zones {
 	z := zones{byName: make(map[string]*zone)}
 	for _, r := range rules {
-		for _, name := range r.zones {
-			in := z.byName[name]
-			if in == nil {
-				in = &zone{name: name, typed: make(map[uint16]*rule)}
-				z.byName[name] = in
-				z.add(name)
-			}
-			if len(r.types) == 0 {
-				in.other = r
-			}
-			for _, t := range r.types {
-				in.typed[t] = r
-			}
-		}
+		z.insert(r)
 	}
 	return z
+}
+
+// insert adds a rule to its zones. If one of them has a rule for one of its types
+// already, or for all types as this one, it returns these and that rule.
+func (z *zones) insert(r *rule) (name, types string, other *rule) {
+	for _, name := range r.zones {
+		in := z.byName[name]
+		if in == nil {
+			in = &zone{name: name, typed: make(map[uint16]*rule)}
+			z.byName[name] = in
+			z.add(name)
+		}
+		if len(r.types) == 0 {
+			if in.other != nil {
+				return name, "all types", in.other
+			}
+			in.other = r
+		}
+		for _, t := range r.types {
+			if in.typed[t] != nil {
+				return name, dns.Type(t).String(), in.typed[t]
+			}
+			in.typed[t] = r
+		}
+	}
+	return "", "", nil
 }
 
 // match returns the longest zone that has a rule for a query, and the rule; a
@@ -67,34 +80,10 @@ func (z *zones) match(qname string, qtype uint16) (*zone, *rule) {
 	return nil, nil
 }
 
-// zoneSet is a set of zones.
-type zoneSet struct {
-	names map[string]struct{}
-	lengths
-}
-
-func newZoneSet(names []string) (s zoneSet) {
-	for _, name := range names {
-		if s.names == nil {
-			s.names = make(map[string]struct{})
-		}
-		s.names[name] = struct{}{}
-		s.add(name)
-	}
-	return s
-}
-
 // holds tells whether a name is in one of the zones.
-func (s *zoneSet) holds(name string) bool {
-	if len(s.names) == 0 {
-		return false
-	}
-	for suffix := s.next(name, false); suffix != ""; suffix = s.next(suffix, true) {
-		if _, ok := s.names[strings.ToLower(suffix)]; ok {
-			return true
-		}
-	}
-	return false
+func (z *zones) holds(qname string) bool {
+	_, r := z.match(qname, dns.TypeNone)
+	return r != nil
 }
 
 // lengths is the set of the lengths that zones have: the suffixes of a name that

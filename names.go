@@ -1,0 +1,131 @@
+package ttlfloor
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/pkg/cidr"
+
+	"github.com/miekg/dns"
+	"golang.org/x/net/idna"
+)
+
+const notZone = "is not a zone; accepted is a domain name or a network in CIDR notation"
+
+// parseZones normalizes zones, without repeating one; there being none, they
+// are those of the server block, as CoreDNS has them.
+func parseZones(c *caddy.Controller, args []string) (zones []string, err error) {
+	if len(args) == 0 {
+		zones = plugin.OriginsFromArgsOrServerBlock(nil, c.ServerBlockKeys)
+	}
+	for _, arg := range args {
+		names, why := names(arg)
+		if why != "" {
+			return nil, c.Errf("%q %s", arg, why)
+		}
+		zones = append(zones, names...)
+	}
+	for i, name := range zones {
+		var ok bool
+		if zones[i], ok = canonical(name); !ok {
+			return nil, c.Errf("%q %s", name, notZone)
+		}
+	}
+	slices.Sort(zones)
+	return slices.Compact(zones), nil
+}
+
+// canonical returns a name as it is unpacked from a query, without escapes that
+// are not needed (\097 for a), in lower case.
+func canonical(name string) (string, bool) {
+	var wire [255]byte
+	n, err := dns.PackDomainName(dns.Fqdn(name), wire[:], 0, nil, false)
+	if err != nil {
+		return "", false
+	}
+	name, _, err = dns.UnpackDomainName(wire[:n], 0)
+	return dns.CanonicalName(name), err == nil
+}
+
+// words are those of the options, which are zones only with a last dot.
+const words = " zero negative max jitter smear observe types except off scheduled random "
+
+var (
+	escape  = regexp.MustCompile(`\\[!-~]`)
+	aLabels = idna.New(idna.MapForLookup(), idna.StrictDomainName(false))
+)
+
+// names returns the names of zones that a token stands for, those of a network
+// or one, or why it stands for none that anybody asks for, and what was meant.
+func names(token string) (names []string, why string) {
+	odd := strings.TrimLeftFunc(escape.ReplaceAllString(token, ""), func(ch rune) bool {
+		return ch <= unicode.MaxASCII && (unicode.IsLetter(ch) || unicode.IsDigit(ch)) || strings.ContainsRune(`-_.\/:`, ch)
+	})
+	ch := append([]rune(odd), 0)[0]
+	word, _, _ := strings.Cut(strings.ReplaceAll(token, ":", "="), "=")
+	switch {
+	case token == "":
+		return nil, "is empty, as a variable is that is not set; accepted is a domain name or a network in CIDR notation"
+	case strings.ContainsFunc(token, unicode.IsSpace):
+		return nil, "holds a blank, as a variable with several zones does; accepted is one zone: write the zones out, each by itself"
+	case strings.ContainsRune(odd, ','):
+		return nil, "holds a comma; accepted are blanks between zones, and after FLOOR"
+	case strings.Contains(words, " "+strings.ToLower(word)+" "):
+		return nil, fmt.Sprintf("is a word of the options; accepted are options in braces, each on a line of its own, and a zone of that name with its last dot (%q)", word+".")
+	case strings.ContainsFunc(token, func(ch rune) bool { return !unicode.IsPrint(ch) }):
+		return nil, "holds an invisible character; accepted is the name without it"
+	case ch > unicode.MaxASCII:
+		name, err := aLabels.ToASCII(token)
+		if err != nil || name == "" {
+			name = "xn--..."
+		}
+		return nil, fmt.Sprintf("is outside ASCII; accepted is the name with A-labels, as it is asked for, %q", name)
+	case ch == '*':
+		_, zone, _ := strings.Cut(token[strings.LastIndexByte(token, '*'):], ".")
+		return nil, fmt.Sprintf("has a wildcard, but a zone holds all names below it; accepted is %q", cmp.Or(zone, "."))
+	case ch == '@':
+		return nil, `holds "@"; accepted is the name of a zone, or no zone at all for those of the server block`
+	case ch == ';':
+		return nil, `holds ";"; accepted are zones with blanks between them, and "#" before a comment`
+	case strings.ContainsRune(`(){}"'`, ch):
+		return nil, fmt.Sprintf("holds %q; accepted are zones on the line of the directive, without quotes, and a blank before a brace", ch)
+	case odd != "":
+		return nil, fmt.Sprintf(`holds %q; accepted is a domain name, with \%03d for the character where it is meant`, ch, ch)
+	case isNumber(token):
+		return nil, fmt.Sprintf("looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number (%q)", token+".")
+	}
+	if _, network, err := net.ParseCIDR(token); err == nil { // by ourselves, since CoreDNS refuses ::/0
+		_, network, _ = net.ParseCIDR(network.String()) // Split panics on ::ffff:10.0.0.0/105, which is 10.0.0.0/9
+		return cidr.Reverse(cidr.Split(network)), ""
+	}
+	if names = []string{token}; strings.Contains(token, ":") && net.ParseIP(token) == nil {
+		names = plugin.Host(token).NormalizeExact() // without scheme and port
+	}
+	bare := strings.ToLower(strings.TrimSuffix(strings.Join(names, " "), "."))
+	if names == nil || strings.Contains(bare, ":") || net.ParseIP(bare) != nil || strings.Contains(bare, "/") && !strings.HasSuffix(bare, ".arpa") {
+		return nil, notZone // no address, nor what is left of a URL; a slash is in reverse zones, RFC 2317
+	}
+	return names, ""
+}
+
+// isNumber tells FLOOR, right or wrong, from a zone: a single label without its
+// dot that begins with a digit or a sign, or digits with dots that are not an
+// address, or what Go reads as a number or a duration.
+func isNumber(token string) bool {
+	if token == "" || !strings.ContainsRune("0123456789+-.", rune(token[0])) || strings.HasSuffix(token, ".") || strings.ContainsAny(token, " \t\n,") {
+		return false
+	}
+	_, notFloat := strconv.ParseFloat(token, 64)
+	_, notDuration := time.ParseDuration(token)
+	return notFloat == nil || notDuration == nil || !strings.ContainsAny(token, "./:") ||
+		strings.Trim(token, "0123456789.") == "" && net.ParseIP(token) == nil
+}
