@@ -1,19 +1,27 @@
 package ttlfloor
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
-// observed is how many whole seconds the ratios look back.
+// observed is how many seconds the gauges look at.
 const observed = 60
 
-// arrivals counts queries per second. It takes no lock and is safe for
-// concurrent use; a second's slot is told from a stale one by its number.
+// arrivals counts queries per second since an epoch. It takes no lock and is safe
+// for concurrent use; a second's slot is told from a stale one by its number.
 type arrivals struct {
-	since int64             // first second that is counted
-	slots [64]atomic.Uint64 // the low half of a second's number, and its count
+	epoch   time.Time         // second 1, on the clock that does not go back
+	expires atomic.Int64      // second in which the last of the TTLs that went out ends
+	slots   [64]atomic.Uint64 // a second's number, modulo 2^32, and its count
 }
 
-func (a *arrivals) count(second int64) {
-	slot, stamp := &a.slots[second%64], uint64(second)<<32 // #nosec G115 -- the low half will do
+func second(since time.Duration) int64 { return int64(since/time.Second) + 1 }
+
+// count counts a query at a time since the epoch.
+func (a *arrivals) count(since time.Duration) {
+	now := second(since)
+	slot, stamp := &a.slots[now&63], uint64(now)<<32 // #nosec G115 -- the low half will do
 	for {
 		old := slot.Load()
 		next := stamp + 1
@@ -26,25 +34,48 @@ func (a *arrivals) count(second int64) {
 	}
 }
 
-// ratios returns the index of dispersion (variance over mean) and the busiest
-// second over the mean of the last 60 whole seconds before now, or of as many
-// as there have been. Both are 0 where no query came.
-func (a *arrivals) ratios(now int64) (dispersion, peak float64) {
-	from := max(now-observed, a.since)
-	var sum, squares, busiest float64
-	for s := from; s < now; s++ {
-		v := a.slots[s%64].Load()
-		if v>>32 == uint64(s)&(1<<32-1) { // #nosec G115 -- the low half will do
+// serve notes a TTL that went out at a time since the epoch.
+func (a *arrivals) serve(since time.Duration, ttl uint32) {
+	for end := second(since) + int64(ttl); ; {
+		if old := a.expires.Load(); end <= old || a.expires.CompareAndSwap(old, end) {
+			return
+		}
+	}
+}
+
+// spread is how even the queries of a minute were.
+type spread struct {
+	dispersion float64 // variance over mean of the queries per second
+	ratio      float64 // the busiest second over the mean second
+	peak       float64 // queries in the busiest second
+}
+
+// spread returns that of the 60 seconds up to the last query before the second of a
+// time since the epoch, or of as many as there have been: what comes after the last
+// query may be the pause of a herd as well as the end of the traffic. The traffic is
+// over, and all is 0, once the minute is past and every TTL that went out has run out.
+func (a *arrivals) spread(since time.Duration) (s spread) {
+	now, last := second(since), int64(0)
+	for i := range a.slots {
+		if second := int64(a.slots[i].Load() >> 32); second < now { // #nosec G115 -- 32 bits
+			last = max(last, second)
+		}
+	}
+	if last == 0 || max(a.expires.Load(), last+observed) < now {
+		return s
+	}
+	from := max(last-observed, 0) + 1
+	var sum, squares float64
+	for second := from; second <= last; second++ {
+		if v := a.slots[second&63].Load(); int64(v>>32) == second { // #nosec G115 -- 32 bits
 			n := float64(v & (1<<32 - 1))
 			sum += n
 			squares += n * n
-			busiest = max(busiest, n)
+			s.peak = max(s.peak, n)
 		}
 	}
-	if sum == 0 {
-		return 0, 0
-	}
-	n := float64(now - from)
+	n := float64(last - from + 1)
 	mean := sum / n
-	return (squares/n - mean*mean) / mean, busiest / mean
+	s.dispersion, s.ratio = (squares/n-mean*mean)/mean, s.peak/mean
+	return s
 }

@@ -2,16 +2,20 @@ package ttlfloor
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 
 	"github.com/miekg/dns"
@@ -172,7 +176,7 @@ long 3600 A 192.0.2.2
 `)))
 	s := start(t, block("example", "ttlfloor 30s", "forward . "+up.udp))
 	checkTTL(t, "zero", s.ttl(t, "a.example.", dns.TypeA), 33, 45)
-	checkTTL(t, "long, with an NS record of TTL 0 in the message", s.ttl(t, "long.example.", dns.TypeA), 3600, 3600)
+	checkTTL(t, "long, with an NS record of TTL 0 in the message", s.ttl(t, "long.example.", dns.TypeA), 2160, 3600)
 	soa := s.ask(t, "nx.example.", dns.TypeA).Ns[0].(*dns.SOA)
 	checkTTL(t, "NXDOMAIN", soa.Hdr.Ttl, 5, 8)
 	checkTTL(t, "MINIMUM of NXDOMAIN", soa.Minttl, soa.Hdr.Ttl, soa.Hdr.Ttl)
@@ -247,16 +251,16 @@ func TestInner(t *testing.T) {
 	s := start(t, block("example", "ttlfloor 30s", "cache 3600",
 		zoneFile(t, "example", "@ 3600 SOA ns hostmaster 1 7200 1800 86400 1\n@ 3600 NS ns\nout 300 CNAME a.other.\n"))+
 		block("other", "ttlfloor 60s {\njitter 1000% 1000%\n}", source(200)))
-	for range 3 { // 200 is the lowest; floored or spread below, the answer would have 2200
+	for range 3 { // 200 is the lowest; spread below, it would be 300, that of the CNAME
 		m := s.ask(t, "out.example.", dns.TypeA)
 		if len(m.Answer) != 2 {
 			t.Fatalf("got %v", m)
 		}
 		for _, rr := range m.Answer {
-			checkTTL(t, rr.String(), rr.Header().Ttl, 198*110/100, 300)
+			checkTTL(t, rr.String(), rr.Header().Ttl, 198*60/100, 200)
 		}
 	}
-	checkTTL(t, "asked for by itself", s.ttl(t, "a.other.", dns.TypeA), 2200, 2201)
+	checkTTL(t, "asked for by itself", s.ttl(t, "a.other.", dns.TypeA), 659, 660)
 	if got := sample(t, "coredns_ttlfloor_served_ttl_seconds", "zone", "other.").GetHistogram().GetSampleCount(); got != 1 {
 		t.Errorf("%d responses for the inner zone, want 1", got)
 	}
@@ -349,6 +353,124 @@ func TestReloadLabels(t *testing.T) {
 			t.Errorf("%d and %d responses, want 6 and none of the address that is gone", four, six)
 		}
 	})
+}
+
+// TestObserve has a rule that decides, counts and shows everything, and changes
+// nothing.
+func TestObserve(t *testing.T) {
+	var out bytes.Buffer
+	clog.SetOutput(&out)
+	t.Cleanup(func() { clog.SetOutput(os.Stdout) })
+	s := start(t, block("trial.example", "metadata", "log . \"seen {/ttlfloor/received-ttl} {/ttlfloor/served-ttl}.\"",
+		"ttlfloor 30s {\nobserve\njitter off\n}", source(7)))
+	checkTTL(t, "observed", s.ttl(t, "a.trial.example.", dns.TypeA), 7, 7)
+	of := func(metric string) *dto.Metric {
+		return sample(t, "coredns_ttlfloor_"+metric, "zone", "trial.example.")
+	}
+	if v := of("observing").GetGauge().GetValue(); v != 1 {
+		t.Errorf("observing is %v", v)
+	}
+	if h := of("served_ttl_seconds").GetHistogram(); h.GetSampleCount() != 1 || h.GetSampleSum() != 30 {
+		t.Errorf("counted %d responses with %v s, want what would have gone out", h.GetSampleCount(), h.GetSampleSum())
+	}
+	if n := outcomeCount(t, "trial.example.", raised); n != 1 {
+		t.Errorf("outcome raised counted %v times", n)
+	}
+	if err := s.reload(t, block("trial.example", "ttlfloor 30s {\njitter off\n}", source(7))); err != nil {
+		t.Fatal(err)
+	}
+	checkTTL(t, "after the trial", s.ttl(t, "a.trial.example.", dns.TypeA), 30, 30)
+	if v := of("observing").GetGauge().GetValue(); v != 0 {
+		t.Errorf("observing is %v after the trial", v)
+	}
+	if err := s.reload(t, block("trial.example", "ttlfloor 30s {\nobserve\n}", "cache {\nx\n}")); err == nil {
+		t.Fatal("reloaded")
+	}
+	if v := of("observing").GetGauge().GetValue(); v != 0 {
+		t.Errorf("observing is %v after a reload that failed", v)
+	}
+	s.stop(t)
+	if want := "seen 7 30."; !strings.Contains(out.String(), want) {
+		t.Errorf("no %q in\n%s", want, &out)
+	}
+}
+
+// outcomeCount returns how many responses of a zone had an outcome.
+func outcomeCount(t *testing.T, zone string, o outcome) (n float64) {
+	t.Helper()
+	for _, m := range gather(t)["coredns_ttlfloor_responses_total"].GetMetric() {
+		of := map[string]string{}
+		for _, l := range m.GetLabel() {
+			of[l.GetName()] = l.GetValue()
+		}
+		if of["zone"] == zone && of["outcome"] == outcomeNames[o] {
+			n += m.GetCounter().GetValue()
+		}
+	}
+	return n
+}
+
+// TestFromTheStart has the series of a rule before any query, at zero.
+func TestFromTheStart(t *testing.T) { // case 44
+	start(t, block("dead.example other.example", "ttlfloor 30s", source(0)))
+	for _, zone := range []string{"dead.example.", "other.example."} {
+		if n := len(series(t, zone)); n != int(outcomes)+7 {
+			t.Errorf("%s has %d series before any query:\n%v", zone, n, series(t, zone))
+		}
+	}
+}
+
+// TestUnanswered has queries count when they come, whatever becomes of them.
+func TestUnanswered(t *testing.T) { // case 42
+	s := start(t, block("failing.example", "ttlfloor 30s", "forward . 127.0.0.1:1 {\nmax_fails 0\n}"))
+	for range 20 {
+		if m := s.ask(t, "a.failing.example.", dns.TypeA); m.Rcode != dns.RcodeServerFailure {
+			t.Fatalf("got %v", m)
+		}
+	}
+	h := s.handler(t)
+	n := uint64(0)
+	for _, m := range *h.zones.byName["failing.example."].meters.Load() {
+		for i := range m.slots {
+			n += m.slots[i].Load() & (1<<32 - 1)
+		}
+	}
+	if n != 20 {
+		t.Errorf("%d arrivals, want 20", n)
+	}
+}
+
+// handler returns the one of a server.
+func (s *server) handler(t *testing.T) *TTLFloor {
+	t.Helper()
+	all, _ := s.Storage[instanceKey{}].([]*TTLFloor)
+	if len(all) != 1 {
+		t.Fatalf("%d handlers", len(all))
+	}
+	return all[0]
+}
+
+// TestKeptContext has a plugin that keeps the context after the query, as *cache*
+// does to refresh an entry: neither the client's writer nor the response stays.
+func TestKeptContext(t *testing.T) { // case 46
+	var kept context.Context
+	next := plugin.HandlerFunc(func(ctx context.Context, w dns.ResponseWriter, _ *dns.Msg) (int, error) {
+		kept = ctx
+		return 0, w.WriteMsg(message(t, "answer a.example. 0 A 192.0.2.1"))
+	})
+	serve := func() (weak.Pointer[sink], weak.Pointer[dns.Msg]) {
+		w := new(sink)
+		if _, err := newTTLFloor(t, "ttlfloor 30s example", next).ServeDNS(context.Background(), w, new(dns.Msg).SetQuestion("a.example.", dns.TypeA)); err != nil {
+			t.Fatal(err)
+		}
+		return weak.Make(w), weak.Make(w.got)
+	}
+	w, m := serve()
+	runtime.GC()
+	if w.Value() != nil || m.Value() != nil {
+		t.Errorf("the context keeps alive: the client's writer %v, the response %v", w.Value() != nil, m.Value() != nil)
+	}
+	runtime.KeepAlive(kept)
 }
 
 // TestTransfer compares the octets of zone transfers with and without ttlfloor.
@@ -453,8 +575,8 @@ func TestReload(t *testing.T) {
 	if n := count("example."); n != 2 {
 		t.Errorf("%d responses counted over the reload, want 2", n)
 	}
-	if n := len(series(t)); n != len(outcomeNames)+5 {
-		t.Errorf("%d series after the reload, want those of one zone:\n%v", n, series(t))
+	if left := series(t, "gone."); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 
 	for _, broken := range []string{"ttlfloor 30x", "ttlfloor 30s\nttlfloor 40s", "cache {\nx\n}"} {
@@ -468,7 +590,7 @@ func TestReload(t *testing.T) {
 	}
 
 	s.stop(t)
-	if left := series(t); len(left) > 0 {
+	if left := series(t, "example."); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }
@@ -532,6 +654,8 @@ func TestMetricNames(t *testing.T) {
 		"coredns_ttlfloor_served_ttl_seconds":       dto.MetricType_HISTOGRAM,
 		"coredns_ttlfloor_query_dispersion_ratio":   dto.MetricType_GAUGE,
 		"coredns_ttlfloor_query_peak_ratio":         dto.MetricType_GAUGE,
+		"coredns_ttlfloor_query_peak":               dto.MetricType_GAUGE,
+		"coredns_ttlfloor_observing":                dto.MetricType_GAUGE,
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -558,12 +682,16 @@ func gather(t *testing.T) map[string]*dto.MetricFamily {
 	return ours
 }
 
-// series returns the name and the labels of each of them.
-func series(t *testing.T) (all []string) {
+// series returns the name and the labels of each of a zone's.
+func series(t *testing.T, zone string) (all []string) {
 	t.Helper()
 	for name, f := range gather(t) {
 		for _, m := range f.GetMetric() {
-			all = append(all, fmt.Sprint(name, m.GetLabel()))
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "zone" && l.GetValue() == zone {
+					all = append(all, fmt.Sprint(name, m.GetLabel()))
+				}
+			}
 		}
 	}
 	return all

@@ -29,6 +29,8 @@ import (
 	_ "github.com/coredns/coredns/plugin/view"
 
 	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/ttlfloor/ttlfloor/internal/chain"
 )
 
@@ -111,4 +113,14 @@ func text(m *dns.Msg) string {
 		}
 	}
 	return b.String()
+}
+
+// counted returns the value of a counter.
+func counted(t *testing.T, c prometheus.Counter) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
 }

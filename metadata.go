@@ -15,7 +15,16 @@ type seen struct {
 	received, served atomic.Int64 // seconds plus one; 0 while there is none
 }
 
+// seenIn returns that of a handler in a context; nil without *metadata*.
+func seenIn(ctx context.Context, t *TTLFloor) *seen {
+	s, _ := ctx.Value(seenKey{t}).(*seen)
+	return s
+}
+
 func (s *seen) set(received, served uint32) {
+	if s == nil {
+		return
+	}
 	s.received.Store(int64(received) + 1)
 	s.served.Store(int64(served) + 1)
 }

@@ -2,15 +2,16 @@ package ttlfloor
 
 import (
 	"context"
-	"maps"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/metrics"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // outcome is what was done to a response.
@@ -19,8 +20,8 @@ type outcome int
 const (
 	unchanged outcome = iota
 	raised            // some TTL was below the floor
-	jittered          // none was, the TTL was moved within its window only
-	capped            // a ceiling took part
+	jittered          // none was, some TTL changed
+	capped            // DNSSEC or max kept a TTL below what it would have had
 	raw               // a packed message, not looked into
 	outcomes          // how many there are
 )
@@ -28,108 +29,79 @@ const (
 var outcomeNames = [outcomes]string{"unchanged", "raised", "jittered", "capped", "raw"}
 
 var (
-	responsesDesc = newDesc("responses_total",
-		"Counter of responses to queries that a rule applies to, by what was done to them.", "outcome")
-	zeroTTLDesc = newDesc("zero_ttl_responses_total",
-		"Counter of responses that came with a TTL of 0.")
-	receivedDesc = newDesc("received_ttl_seconds",
-		"Histogram of the lowest TTL of each response as it came.")
-	servedDesc = newDesc("served_ttl_seconds",
-		"Histogram of the lowest TTL of each response as it went out.")
-	dispersionDesc = newDesc("query_dispersion_ratio",
-		"Variance over mean of queries per second in the last 60 seconds: about 1 for independent clients, far above 1 for a herd.")
-	peakDesc = newDesc("query_peak_ratio",
-		"Queries in the busiest second over the mean second in the last 60 seconds.")
+	labelNames = []string{"server", "zone", "view"}
+	ttlBuckets = []float64{0, 1, 2, 5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 300, 600, 1800, 3600, 86400} // seconds
 
-	meters = &meterSet{byLabels: make(map[labels]*meter)}
+	responsesTotal = promauto.NewCounterVec(prometheus.CounterOpts(opts("responses_total",
+		"Counter of responses to queries that a rule applies to, by what was done to them.")), append(labelNames, "outcome"))
+	zeroTTLTotal = promauto.NewCounterVec(prometheus.CounterOpts(opts("zero_ttl_responses_total",
+		"Counter of responses that came with a TTL of 0.")), labelNames)
+	receivedTTL = newTTLHistogram("received_ttl_seconds", "Histogram of the lowest TTL of each response as it came.")
+	servedTTL   = newTTLHistogram("served_ttl_seconds", "Histogram of the lowest TTL of each response as it went out.")
+	observing   = promauto.NewGaugeVec(prometheus.GaugeOpts(opts("observing",
+		"1 where a rule of the zone decides and counts, and changes nothing.")), labelNames)
+
+	// Those below are set when they are collected.
+	dispersion = prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("query_dispersion_ratio",
+		"Variance over mean of queries per second, in the 60 seconds up to the last query: about 1 for independent clients, far above 1 for a herd.")), labelNames)
+	peakRatio = prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("query_peak_ratio",
+		"Queries in the busiest second over the mean second, in the 60 seconds up to the last query.")), labelNames)
+	peak = prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("query_peak",
+		"Queries in the busiest of the 60 seconds up to the last query.")), labelNames)
+
+	vectors = []interface {
+		prometheus.Collector
+		DeletePartialMatch(labels prometheus.Labels) int
+	}{dispersion, peakRatio, peak, observing, responsesTotal, zeroTTLTotal, receivedTTL, servedTTL}
+	collected = vectors[:3]
+
+	meters = newMeterSet()
 )
 
-func init() { prometheus.MustRegister(meters) }
-
-func newDesc(name, help string, more ...string) *prometheus.Desc {
-	return prometheus.NewDesc(prometheus.BuildFQName(plugin.Namespace, pluginName, name), help,
-		append([]string{"server", "zone", "view"}, more...), nil)
+func opts(name, help string) prometheus.Opts {
+	return prometheus.Opts{Namespace: plugin.Namespace, Subsystem: pluginName, Name: name, Help: help}
 }
 
-// labels are the values of the labels that all metrics have.
+func newTTLHistogram(name, help string) *prometheus.HistogramVec {
+	return promauto.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: plugin.Namespace, Subsystem: pluginName, Name: name, Help: help, Buckets: ttlBuckets,
+	}, labelNames)
+}
+
+// labels are the values of labelNames.
 type labels struct{ server, zone, view string }
 
-// meter counts what has one set of labels. It takes no lock and is safe for
-// concurrent use.
+// meter has the series of one set of labels.
 type meter struct {
-	responses        [outcomes]atomic.Uint64
-	zeroTTL          atomic.Uint64
-	received, served histogram
-	arrivals         arrivals
+	labels
+	arrivals
+	responses        [outcomes]prometheus.Counter
+	zeroTTL          prometheus.Counter
+	received, served prometheus.Observer
 }
 
-// count counts a query, in a second of Unix time, and its response.
-func (m *meter) count(second int64, o outcome) {
-	m.arrivals.count(second)
-	m.responses[o].Add(1)
-}
-
-// observe records the lowest TTL of a response in seconds, before and after.
-func (m *meter) observe(received, served uint32) {
+// ttl records the lowest TTL of the response to a query that came at a time since
+// the epoch, before and after.
+func (m *meter) ttl(since time.Duration, received, served uint32) {
 	if received == 0 {
-		m.zeroTTL.Add(1)
+		m.zeroTTL.Inc()
 	}
-	m.received.observe(received)
-	m.served.observe(served)
+	m.received.Observe(float64(received))
+	m.served.Observe(float64(served))
+	m.serve(since, served)
 }
 
-// collect sends the metrics as they are at a second of Unix time.
-func (m *meter) collect(ch chan<- prometheus.Metric, l labels, now int64) {
-	send := func(desc *prometheus.Desc, kind prometheus.ValueType, v float64, more ...string) {
-		ch <- prometheus.MustNewConstMetric(desc, kind, v, append([]string{l.server, l.zone, l.view}, more...)...)
-	}
-	for o, name := range outcomeNames {
-		send(responsesDesc, prometheus.CounterValue, float64(m.responses[o].Load()), name)
-	}
-	send(zeroTTLDesc, prometheus.CounterValue, float64(m.zeroTTL.Load()))
-	dispersion, peak := m.arrivals.ratios(now)
-	send(dispersionDesc, prometheus.GaugeValue, dispersion)
-	send(peakDesc, prometheus.GaugeValue, peak)
-	ch <- m.received.metric(receivedDesc, l)
-	ch <- m.served.metric(servedDesc, l)
-}
-
-// bounds are the upper bounds of the histograms' buckets, in seconds.
-var bounds = [...]uint32{0, 1, 2, 5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 300, 600, 1800, 3600, 86400}
-
-// histogram counts TTLs. That of the Prometheus client would be a tenth of the
-// time that a response takes here.
-type histogram struct {
-	buckets [len(bounds) + 1]atomic.Uint64 // not cumulative; the last is for those above all bounds
-	sum     atomic.Uint64
-}
-
-func (h *histogram) observe(ttl uint32) {
-	i := 0
-	for i < len(bounds) && ttl > bounds[i] {
-		i++
-	}
-	h.buckets[i].Add(1)
-	h.sum.Add(uint64(ttl))
-}
-
-func (h *histogram) metric(desc *prometheus.Desc, l labels) prometheus.Metric {
-	cumulative := make(map[float64]uint64, len(bounds))
-	n := uint64(0)
-	for i, bound := range bounds {
-		n += h.buckets[i].Load()
-		cumulative[float64(bound)] = n
-	}
-	n += h.buckets[len(bounds)].Load()
-	return prometheus.MustNewConstHistogram(desc, n, float64(h.sum.Load()), cumulative, l.server, l.zone, l.view)
-}
-
-// meterSet is the meters of all handlers, and collects them. A meter outlives
-// the handler that asked for it first, so that a reload does not break a series
-// that goes on.
+// meterSet is the meters of all handlers. A meter outlives the handler that asked
+// for it first, so that a reload does not break a series that goes on.
 type meterSet struct {
 	mu       sync.Mutex
 	byLabels map[labels]*meter
+}
+
+func newMeterSet() *meterSet {
+	s := &meterSet{byLabels: make(map[labels]*meter)}
+	prometheus.MustRegister(s)
+	return s
 }
 
 func (s *meterSet) get(l labels) *meter {
@@ -137,72 +109,100 @@ func (s *meterSet) get(l labels) *meter {
 	defer s.mu.Unlock()
 	m := s.byLabels[l]
 	if m == nil {
-		m = &meter{arrivals: arrivals{since: time.Now().Unix()}}
+		m = &meter{
+			labels: l, arrivals: arrivals{epoch: time.Now()},
+			zeroTTL:  zeroTTLTotal.WithLabelValues(l.server, l.zone, l.view),
+			received: receivedTTL.WithLabelValues(l.server, l.zone, l.view),
+			served:   servedTTL.WithLabelValues(l.server, l.zone, l.view),
+		}
+		for o, name := range outcomeNames {
+			m.responses[o] = responsesTotal.WithLabelValues(l.server, l.zone, l.view, name)
+		}
 		s.byLabels[l] = m
 	}
 	return m
 }
 
-// retain drops the meters that keep does not hold for.
-func (s *meterSet) retain(keep func(labels) bool) {
+// retain ends the series that no handler of a running instance has.
+func (s *meterSet) retain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.byLabels, func(l labels, _ *meter) bool { return !keep(l) })
+	used := make(map[*meter]bool)
+	for _, instance := range caddy.Instances() {
+		instance.StorageMu.RLock()
+		handlers, _ := instance.Storage[instanceKey{}].([]*TTLFloor)
+		instance.StorageMu.RUnlock()
+		for _, t := range handlers {
+			for _, z := range t.zones.byName {
+				for _, m := range *z.meters.Load() {
+					used[m] = true
+				}
+			}
+		}
+	}
+	for l, m := range s.byLabels {
+		if !used[m] {
+			delete(s.byLabels, l)
+			for _, v := range vectors {
+				v.DeletePartialMatch(prometheus.Labels{"server": l.server, "zone": l.zone, "view": l.view})
+			}
+		}
+	}
 }
 
 // Describe implements prometheus.Collector.
 func (s *meterSet) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{responsesDesc, zeroTTLDesc, receivedDesc, servedDesc, dispersionDesc, peakDesc} {
-		ch <- desc
+	for _, v := range collected {
+		v.Describe(ch)
 	}
 }
 
-// Collect implements prometheus.Collector.
+// Collect implements prometheus.Collector, for what no library has.
 func (s *meterSet) Collect(ch chan<- prometheus.Metric) {
 	s.mu.Lock()
-	all := maps.Clone(s.byLabels)
-	s.mu.Unlock()
-	now := time.Now().Unix()
-	for l, m := range all {
-		m.collect(ch, l, now)
+	defer s.mu.Unlock()
+	for l, m := range s.byLabels {
+		of := m.spread(time.Since(m.epoch))
+		dispersion.WithLabelValues(l.server, l.zone, l.view).Set(of.dispersion)
+		peakRatio.WithLabelValues(l.server, l.zone, l.view).Set(of.ratio)
+		peak.WithLabelValues(l.server, l.zone, l.view).Set(of.peak)
+	}
+	for _, v := range collected {
+		v.Collect(ch)
 	}
 }
 
-// serverMeter is a zone's meter for one server. A zone has few of them, so that
-// comparing pointers finds one sooner than a map does.
-type serverMeter struct {
-	by    any // *dnsserver.Server
-	meter *meter
-}
-
-// meter returns the meter of a zone for the server that handles a query.
-func (t *TTLFloor) meter(ctx context.Context, z *zone) *meter {
-	server := ctx.Value(dnsserver.Key{})
-	all := z.meters.Load()
-	if all != nil {
-		for i := range *all {
-			if (*all)[i].by == server {
-				return (*all)[i].meter
+// expose makes the series of every zone, so that a rule that no query takes can be
+// seen, too.
+func (t *TTLFloor) expose(servers []string) {
+	for _, z := range t.zones.byName {
+		for _, server := range servers {
+			value := 0.0
+			if z.observes() {
+				value = 1
 			}
+			t.meter(z, server)
+			observing.WithLabelValues(server, z.name, t.view).Set(value)
 		}
 	}
-	return t.addMeter(z, server, all)
 }
 
-// addMeter is for a server that is not among all. Where two queries add theirs
-// at once, one is kept, and both have the same meter.
-func (t *TTLFloor) addMeter(z *zone, server any, all *[]serverMeter) *meter {
-	l := labels{zone: z.name}
-	if s, ok := server.(*dnsserver.Server); ok {
-		l.server = s.Addr
+// meterOf returns the meter of a zone for the server that handles a query.
+func (t *TTLFloor) meterOf(ctx context.Context, z *zone) *meter {
+	return t.meter(z, metrics.WithServer(ctx))
+}
+
+// meter returns the meter of a zone for a server. A zone has few of them, so that a
+// loop finds one sooner than a map does.
+func (t *TTLFloor) meter(z *zone, server string) *meter {
+	all := z.meters.Load()
+	for _, m := range *all {
+		if m.server == server {
+			return m
+		}
 	}
-	if p := t.place.Load(); p != nil {
-		l.view = p.view
-	}
-	more := []serverMeter{{server, meters.get(l)}}
-	if all != nil {
-		more = append(more, *all...)
-	}
-	z.meters.CompareAndSwap(all, &more)
-	return more[0].meter
+	m := meters.get(labels{server, z.name, t.view})
+	more := append(slices.Clone(*all), m)
+	z.meters.CompareAndSwap(all, &more) // where two add one at once, the other does so again
+	return m
 }

@@ -7,32 +7,40 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coredns/coredns/plugin/metadata"
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/coredns/coredns/request"
 
 	"github.com/miekg/dns"
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 )
 
-// TestRatios checks the gauges against queries whose spread is known.
-func TestRatios(t *testing.T) {
-	const now = 1_700_000_000
+// TestSpread checks the gauges against queries whose spread is known.
+func TestSpread(t *testing.T) {
+	const now = 1000 // seconds since the epoch
+	at := func(second int) time.Duration { return time.Duration(second)*time.Second + 500*time.Millisecond }
 	r := rand.New(rand.NewPCG(9, 10))
+	every30 := func(s int) int { return 300 * (s % 30 / 29) }
 	for _, tt := range []struct {
-		name             string
-		queries          func(second int) int // second 0 is 60 seconds ago
-		dispersion, peak float64
-		within           float64
+		name    string
+		queries func(second int) int // in seconds 0 to 59, the last minute
+		ttl     uint32               // served with the last query
+		after   int                  // seconds without queries since then
+		want    spread
+		within  float64
 	}{
-		{"none", func(int) int { return 0 }, 0, 0, 0},
-		{"as many in every second", func(int) int { return 7 }, 0, 1, 1e-9},
-		{"all in one second", func(s int) int { return 600 * (1 - min(s, 1)) }, 590, 60, 1e-9},
-		{"in every other second", func(s int) int { return 10 * (s % 2) }, 5, 2, 1e-9},
-		{"a herd every 30 seconds", func(s int) int { return 300 * (1 - min(s%30, 1)) }, 290, 30, 1e-9},
-		{"clients that know nothing of each other", func(int) int { // 100 a second on average, 1/60 of 6,000
+		{name: "none", queries: func(int) int { return 0 }, after: 500},
+		{name: "as many in every second", queries: func(int) int { return 7 }, want: spread{0, 1, 7}},
+		{name: "in every other second", queries: func(s int) int { return 10 * (s % 2) }, want: spread{5, 2, 10}},
+		{name: "a herd every 30 seconds", queries: every30, want: spread{290, 30, 300}},
+		{name: "a herd every 30 seconds, at any time between", queries: every30, ttl: 30, after: 29, want: spread{290, 30, 300}},
+		{name: "a herd that comes after a minute and a half", queries: func(s int) int { return 600 * (s / 59) }, ttl: 90, after: 89, want: spread{590, 60, 600}},
+		{name: "even traffic that ends", queries: func(int) int { return 7 }, ttl: 45, after: 44, want: spread{0, 1, 7}}, // case 43
+		{name: "even traffic that ended a minute ago", queries: func(int) int { return 7 }, ttl: 45, after: 60, want: spread{}},
+		{name: "a herd that ended", queries: every30, ttl: 45, after: 100, want: spread{}},
+		{name: "queries without an answer", queries: func(s int) int { return 20 * (s / 59) }, after: 50, want: spread{20 * 59. / 60, 60, 20}}, // case 42
+		{name: "clients that know nothing of each other", queries: func(int) int { // 100 a second on average, 1/60 of 6,000
 			n := 0
 			for range 6000 {
 				if r.IntN(60) == 0 {
@@ -40,43 +48,50 @@ func TestRatios(t *testing.T) {
 				}
 			}
 			return n
-		}, 1, 1.25, 0.5},
+		}, want: spread{1, 1.25, 125}, within: 0.5},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := arrivals{since: now - 1000}
+			var a arrivals
 			for s := range 4 * observed { // what is older has left its traces
 				n := 3 * s
 				if s >= 3*observed {
 					n = tt.queries(s - 3*observed)
 				}
 				for range n {
-					a.count(now - 4*observed + int64(s))
+					a.count(at(now - 4*observed + s))
 				}
 			}
-			for range 100 { // the second that goes on does not count yet
-				a.count(now)
+			a.serve(at(now-1), tt.ttl)
+			if tt.after == 0 {
+				for range 100 { // the second that goes on does not count yet
+					a.count(at(now))
+				}
 			}
-			dispersion, peak := a.ratios(now)
-			if math.Abs(dispersion-tt.dispersion) > tt.within || math.Abs(peak-tt.peak) > tt.within {
-				t.Errorf("dispersion %.3f and peak %.3f, want %.3f and %.3f", dispersion, peak, tt.dispersion, tt.peak)
+			got := a.spread(at(now + tt.after))
+			if math.Abs(got.dispersion-tt.want.dispersion) > tt.within+1e-9 || math.Abs(got.ratio-tt.want.ratio) > tt.within+1e-9 || math.Abs(got.peak-tt.want.peak) > 100*tt.within {
+				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
 	}
 	t.Run("a minute that is not over", func(t *testing.T) {
-		a := arrivals{since: now - 10}
-		for s := range int64(10) {
-			a.count(now - 10 + s)
+		var a arrivals
+		for s := range 10 {
+			a.count(at(s))
 		}
-		if dispersion, peak := a.ratios(now); dispersion != 0 || peak != 1 {
-			t.Errorf("dispersion %.3f and peak %.3f, want 0 and 1", dispersion, peak)
+		if got := a.spread(at(10)); got != (spread{0, 1, 1}) {
+			t.Errorf("got %+v", got)
 		}
 	})
-	t.Run("stale", func(t *testing.T) {
-		a := arrivals{since: now - 1000}
-		a.count(now - 64)
-		a.count(now - 61)
-		if dispersion, peak := a.ratios(now); dispersion != 0 || peak != 0 {
-			t.Errorf("dispersion %.3f and peak %.3f, want 0", dispersion, peak)
+	t.Run("the longest TTL counts", func(t *testing.T) {
+		var a arrivals
+		a.count(at(0))
+		a.serve(at(0), 300)
+		a.serve(at(0), 30)
+		if got := a.spread(at(299)); got.peak != 1 {
+			t.Errorf("got %+v before it has run out", got)
+		}
+		if got := a.spread(at(301)); got.peak != 0 {
+			t.Errorf("got %+v after that", got)
 		}
 	})
 }
@@ -88,64 +103,35 @@ func TestArrivalsParallel(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 5000 {
-				a.count(100)
-				a.count(100 + 64) // in the same slot
-				a.count(101)
+				a.count(100 * time.Second)
+				a.count(164 * time.Second) // in the same slot
+				a.count(101 * time.Second)
 			}
 		})
 	}
 	wg.Wait()
-	if n := uint32(a.slots[101%64].Load()); n != 8*5000 {
+	if n := uint32(a.slots[102%64].Load()); n != 8*5000 {
 		t.Errorf("counted %d, want %d", n, 8*5000)
 	}
 }
 
-// TestMeterSet has what is collected, and what is left when nobody needs it.
-func TestMeterSet(t *testing.T) {
-	s := &meterSet{byLabels: make(map[labels]*meter)}
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(s)
-	gather := func() map[string]*dto.MetricFamily {
-		families, err := registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		byName := map[string]*dto.MetricFamily{}
-		for _, f := range families {
-			byName[f.GetName()] = f
-		}
-		return byName
-	}
-
-	l := labels{server: "dns://:53", zone: "example.", view: "v"}
-	m := s.get(l)
-	if s.get(l) != m {
+// TestMeter has what is collected, and what is left when nobody needs it.
+func TestMeter(t *testing.T) {
+	l := labels{server: "dns://:53", zone: "meter.example.", view: "v"}
+	m := meters.get(l)
+	t.Cleanup(meters.retain)
+	if meters.get(l) != m {
 		t.Error("a set of labels has two meters")
 	}
-	m.count(1, raised)
-	m.count(1, raised)
-	m.count(1, raw)
-	m.observe(0, 33)
-	m.observe(30, 31)
-	m.observe(100_000, 100_000)
-	got := gather()
-	for name, want := range map[string]float64{"raised": 2, "raw": 1, "unchanged": 0, "jittered": 0, "capped": 0} {
-		found := false
-		for _, metric := range got["coredns_ttlfloor_responses_total"].GetMetric() {
-			for _, label := range metric.GetLabel() {
-				if label.GetName() == "outcome" && label.GetValue() == name {
-					found = true
-					if v := metric.GetCounter().GetValue(); v != want {
-						t.Errorf("outcome %s is %v, want %v", name, v, want)
-					}
-				}
-			}
-		}
-		if !found {
-			t.Errorf("no outcome %s", name)
-		}
+	m.count(time.Since(m.epoch))
+	m.responses[raised].Inc()
+	m.ttl(0, 0, 33)
+	m.ttl(0, 30, 31)
+	m.ttl(0, 100_000, 100_000)
+	if n := len(series(t, "meter.example.")); n != int(outcomes)+6 {
+		t.Errorf("%d series", n)
 	}
-	if v := got["coredns_ttlfloor_zero_ttl_responses_total"].GetMetric()[0].GetCounter().GetValue(); v != 1 {
+	if v := sample(t, "coredns_ttlfloor_zero_ttl_responses_total", "zone", l.zone).GetCounter().GetValue(); v != 1 {
 		t.Errorf("zero_ttl_responses_total is %v, want 1", v)
 	}
 	for name, want := range map[string]struct {
@@ -155,7 +141,7 @@ func TestMeterSet(t *testing.T) {
 		"coredns_ttlfloor_received_ttl_seconds": {100_030, map[float64]uint64{0: 1, 20: 1, 30: 2, 86400: 2}},
 		"coredns_ttlfloor_served_ttl_seconds":   {100_064, map[float64]uint64{0: 0, 30: 0, 40: 2, 86400: 2}},
 	} {
-		h := got[name].GetMetric()[0].GetHistogram()
+		h := sample(t, name, "zone", l.zone).GetHistogram()
 		if h.GetSampleCount() != 3 || h.GetSampleSum() != want.sum {
 			t.Errorf("%s has count %d and sum %v, want 3 and %v", name, h.GetSampleCount(), h.GetSampleSum(), want.sum)
 		}
@@ -165,12 +151,9 @@ func TestMeterSet(t *testing.T) {
 			}
 		}
 	}
-
-	other := labels{server: "dns://:53", zone: "other."}
-	s.get(other)
-	s.retain(func(l labels) bool { return l == other })
-	if n := len(gather()["coredns_ttlfloor_query_peak_ratio"].GetMetric()); n != 1 {
-		t.Errorf("%d series are left, want 1", n)
+	meters.retain()
+	if left := series(t, "meter.example."); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 

@@ -163,7 +163,7 @@ const jitterSyntax = `accepted are "LOW [HIGH] [scheduled|random]" and "off"`
 
 func parseJitter(c *caddy.Controller, r *rule, args []string) (err error) {
 	if len(args) == 1 && args[0] == "off" {
-		r.jitter, r.spread = off, false
+		r.jitter, r.spread, r.low, r.high = off, false, 0, 0
 		return nil
 	}
 	if n := len(args); n > 1 && !strings.HasSuffix(args[n-1], "%") {

@@ -73,7 +73,7 @@ func TestParse(t *testing.T) {
 		{name: "the greatest jitter", in: "ttlfloor {\n jitter -99% 1000%\n }", policy: with(func(p *policy) { p.low, p.high = -99, 1000 })},
 		{name: "jitter scheduled", in: "ttlfloor {\n jitter -25% 25% scheduled\n }", policy: with(func(p *policy) { p.low, p.high = -25, 25 })},
 		{name: "jitter random", in: "ttlfloor {\n jitter 20% random\n }", policy: with(func(p *policy) { p.low, p.high = 0, 20 }), jitter: random},
-		{name: "jitter off", in: "ttlfloor {\n jitter off\n }", policy: with(func(p *policy) { p.spread = false }), jitter: off},
+		{name: "jitter off", in: "ttlfloor {\n jitter off\n }", policy: with(func(p *policy) { p.low, p.high, p.spread = 0, 0, false }), jitter: off},
 		{name: "types", in: "ttlfloor {\n types srv A TYPE65 A\n }", policy: defaults, types: []uint16{dns.TypeSRV, dns.TypeA, dns.TypeHTTPS}},
 		{name: "except", in: "ttlfloor 30s example a.test {\n except B.example 10.example\n }", policy: defaults, zones: "a.test. example.", except: "10.example. b.example."},
 		{name: "except, one of them twice", in: "ttlfloor 30s example {\n except a.example b.example A.example c.example\n }", policy: defaults, zones: "example.", except: "a.example. b.example. c.example."},

@@ -1,8 +1,10 @@
 package ttlfloor
 
+import "math"
+
 const (
-	week   = 7 * 24 * 60 * 60 // seconds; cap of a TTL with the high bit set, RFC 8767 section 4
-	maxTTL = 1<<31 - 1        // seconds; RFC 2181 section 8
+	week   = 7 * 24 * 60 * 60 // seconds; what a TTL with the high bit set is read as, RFC 8767 section 4
+	maxTTL = math.MaxInt32    // seconds; RFC 2181 section 8
 )
 
 // rule is one ttlfloor directive.
@@ -12,11 +14,10 @@ type rule struct {
 	zones   []string
 	types   []uint16 // empty: all
 	except  zones
-	observe bool // decide and count, and change nothing
+	observe bool // decide and count, and send what came
 
 	jitter    jitter
-	positives schedule // apart, since one schedule for windows of different lengths does worse
-	negatives schedule
+	schedules [kinds]schedule // apart, since windows of different lengths in one do worse
 }
 
 // jitter is how a TTL is chosen from its window.
@@ -28,16 +29,57 @@ const (
 	off
 )
 
+// kind is what a TTL is chosen for.
+type kind int
+
+const (
+	positive kind = iota // the primary RRsets of an answer or a referral
+	denying              // those of a denial
+	lesser               // RRsets of other sections that run out before
+	kinds                // how many there are
+)
+
 // policy is the arithmetic of a rule. TTLs are in seconds.
 type policy struct {
 	floor    uint32 // least TTL of a positive answer, 1 to week
 	zero     uint32 // what a TTL of 0 starts from
-	negative uint32 // least TTL of a negative answer, 1 to week; 0 leaves them alone
+	negative uint32 // least TTL of a denial, 1 to week; 0 leaves them alone
 	max      uint32 // greatest TTL that goes out
 	low      int64  // per cent added to the base at the window's start, above -100
 	high     int64  // per cent added to the base at the window's end
 	spread   bool   // whether there is a window at all
 }
+
+// rrset is what counts of an RRset, signatures included. TTLs are in seconds.
+type rrset struct {
+	section, first int    // where its first record stands
+	hash           uint32 // of its owner
+	rrtype         uint16
+	role           role
+
+	received uint32 // least TTL; in a denial's SOA at most MINIMUM
+	highest  uint32 // greatest TTL field
+	ceiling  uint32 // greatest TTL that its signatures allow it to be raised to
+	minimum  uint32 // least MINIMUM of its SOA records in the authority section
+	soa      bool   // it has such
+	signed   bool   // it has a signature
+
+	base uint32 // what its new TTL starts from
+	top  uint32 // greatest TTL that it may get
+	free uint32 // what top would be without ceiling and max
+	out  uint32 // the TTL that was decided
+}
+
+// role is what an RRset is in its response.
+type role uint8
+
+const (
+	other   role = iota // of another section, and not lower
+	primary             // what the client acts on
+	lower               // of another section, with a base below all primary ones
+	proof               // NSEC and NSEC3 of a denial, which follow its SOA
+	alone               // stays as it came
+)
 
 // serial reads a TTL field: one with the high bit set is a large positive
 // number, not a negative one (RFC 8767 section 4).
@@ -48,32 +90,154 @@ func serial(ttl uint32) uint32 {
 	return ttl
 }
 
-// base is the TTL that a record's new one starts from. signed is the ceiling
-// of DNSSEC, which no TTL is raised above.
-func (p *policy) base(ttl, signed uint32) uint32 {
-	if ttl == 0 {
-		return min(p.zero, signed, p.max)
+// decide decides the TTL of every RRset of a response, and tells whether one
+// changes. choose picks a TTL from lo to hi, both included.
+func (p *policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi uint32) uint32) (result outcome, changes bool) {
+	l := limits{policy: p, floor: p.floor, zero: p.zero}
+	k := positive
+	if denial {
+		l.floor, l.zero, k = p.negative, p.negative, denying
 	}
-	return min(max(serial(ttl), min(p.floor, signed)), p.max)
+	cut, low, over := false, false, false
+	first, second := noWindow, noWindow
+	for i := range sets {
+		s := &sets[i]
+		cut = l.bound(s) || cut
+		low, over = low || s.received < l.floor, over || s.highest > p.max
+		if s.role == primary {
+			first.add(s)
+		}
+	}
+	if denial && !p.spread && !low && !over {
+		return unchanged, false
+	}
+	t := first.choose(&l, k, choose)
+	for i := range sets {
+		if s := &sets[i]; s.base < first.base && (s.role == other || s.role == proof && first == noWindow) {
+			s.role = lower
+			second.add(s)
+		}
+	}
+	u := second.choose(&l, lesser, choose)
+	cut = cut || first.cut || second.cut
+
+	for i := range sets {
+		s := &sets[i]
+		want := max(s.base, t)
+		switch s.role {
+		case alone:
+			continue
+		case primary:
+			want = first.ttl(s.base, t)
+		case lower:
+			want = second.ttl(s.base, u)
+		case proof:
+			want = max(min(l.floor, s.top), t)
+		}
+		s.out = min(want, s.top)
+		cut = cut || s.out < min(want, s.free)
+		changes = changes || s.out != s.received || s.out != s.highest
+	}
+	switch {
+	case cut:
+		return capped, changes
+	case low:
+		return raised, changes
+	case changes:
+		return jittered, changes
+	}
+	return unchanged, changes
 }
 
-// negativeBase is the same for ttl, a negative TTL.
-func (p *policy) negativeBase(ttl, signed uint32) uint32 {
-	return min(max(ttl, min(p.negative, signed)), p.max)
+// limits are those of a policy for one response: in a denial the floor is that of
+// denials, and a TTL of 0 is below it like others.
+type limits struct {
+	*policy
+	floor, zero uint32
 }
 
-// window is where the TTL of a message with the lowest base m may lie, both
-// ends included: at least one second wide and not below floor. Under a ceiling
-// that it reaches above, which capped tells, it slides down, keeping its width
-// as far as the floor lets it. A ceiling below the floor wins.
-func (p *policy) window(m, floor, ceiling uint32) (lo, hi uint32, capped bool) {
-	l, h, f, c := int64(m), int64(m), int64(floor), int64(ceiling)
-	if p.spread {
-		l = max(l*(100+p.low)/100, f)
-		h = max((h*(100+p.high)+99)/100, l+1)
+// consent is the greatest TTL that the operator agreed to for one that came as
+// received: a second above the floor at least, or there would be no window.
+func (l *limits) consent(received uint32) uint32 {
+	from := l.floor
+	if received == 0 {
+		from = l.zero
 	}
-	if capped = h > c; capped {
-		l, h = max(l-(h-c), min(f, c)), c
-	}
-	return uint32(l), uint32(h), capped // #nosec G115 -- 0 <= l <= h <= maxTTL
+	return clamp(max(int64(l.floor)+1, l.end(from)))
 }
+
+// end is the end of the window of a base, in whole seconds.
+func (l *limits) end(base uint32) int64 { return (int64(base)*(100+l.high) + 99) / 100 }
+
+// bound finds where an RRset's new TTL starts and what it may get at most. It tells
+// whether a ceiling or max keeps it lower than it would start.
+func (l *limits) bound(s *rrset) bool {
+	consent := l.consent(s.received)
+	s.free = max(s.received, consent)
+	s.top = min(l.max, max(s.received, min(consent, s.ceiling)))
+	from := max(s.received, l.floor)
+	if s.received == 0 {
+		from = l.zero
+	}
+	s.base = min(from, s.top)
+	return s.base < min(from, s.free)
+}
+
+// window is where a TTL may lie that several RRsets get: that of the lowest base,
+// slid down under all of their tops, so that none of them runs out before the
+// client comes back.
+type window struct {
+	base, received uint32 // of the RRset with the lowest base
+	top, free      uint32 // the least of all
+	cut            bool   // a ceiling or max took off its end
+}
+
+// noWindow is that of no RRset: its base is above all TTLs.
+var noWindow = window{base: math.MaxUint32, top: maxTTL, free: maxTTL}
+
+func (w *window) add(s *rrset) {
+	if s.base < w.base || s.base == w.base && s.received > w.received {
+		w.base, w.received = s.base, s.received
+	}
+	w.top, w.free = min(w.top, s.top), min(w.free, s.free)
+}
+
+// ends returns the ends of the window, both included. It keeps its width as far as
+// the floor lets it, and tells whether a ceiling or max took off its end.
+func (w *window) ends(l *limits) (lo, hi uint32, cut bool) {
+	first, last := int64(w.base), int64(w.base)
+	if l.spread && (w.base <= horizon || w.received < l.floor) {
+		first = max(first*(100+l.low)/100, int64(l.floor))
+		last = max(l.end(w.base), first+1)
+		if w.base > l.consent(w.received) {
+			first = max(first, last-int64(w.base/2))
+		}
+	}
+	cut = min(last, int64(w.free)) > int64(w.top)
+	if over := last - int64(w.top); over > 0 {
+		first, last = max(first-over, int64(min(l.floor, w.top))), last-over
+	}
+	return clamp(first), clamp(last), cut
+}
+
+// choose chooses a TTL from the window, 0 if there is none.
+func (w *window) choose(l *limits, k kind, choose func(k kind, lo, hi uint32) uint32) uint32 {
+	if w.base == math.MaxUint32 {
+		return 0
+	}
+	var lo, hi uint32
+	lo, hi, w.cut = w.ends(l)
+	return choose(k, lo, hi)
+}
+
+// ttl is what an RRset of the window gets: the TTL that was chosen if its base is
+// the lowest, and else its base, unless the one that was chosen is greater.
+func (w *window) ttl(base, chosen uint32) uint32 {
+	if base == w.base {
+		return chosen
+	}
+	return max(base, chosen)
+}
+
+// clamp makes a TTL of a number that is not negative.
+func clamp(n int64) uint32 { return uint32(min(n, maxTTL)) } // #nosec G115 -- in range

@@ -27,20 +27,24 @@ func TestHerd(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		jitter   string
+		floor    int
+		ttl      int // of the source, which *cache* holds as long
 		replicas int
 		check    func(minute int, ratio float64) bool
 	}{
-		{"no jitter", "off", 1, func(_ int, ratio float64) bool { return ratio > 29 }},
-		{"random", "10% 50% random", 1, func(minute int, ratio float64) bool { return minute > 5 || ratio > 1.3 }},
-		{"scheduled", "10% 50% scheduled", 1, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
-		{"scheduled, 3 replicas", "10% 50% scheduled", 3, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.08 }},
-		{"scheduled, 10 replicas", "10% 50% scheduled", 10, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.10 }},
+		{"no jitter", "off", 30, 30, 1, func(_ int, ratio float64) bool { return ratio > 29 }},
+		{"random", "10% 50% random", 30, 30, 1, func(minute int, ratio float64) bool { return minute > 5 || ratio > 1.3 }},
+		{"scheduled", "10% 50% scheduled", 30, 30, 1, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
+		{"scheduled, 3 replicas", "10% 50% scheduled", 30, 30, 3, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.08 }},
+		{"scheduled, 10 replicas", "10% 50% scheduled", 30, 30, 10, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.10 }},
+		{"scheduled, source 60", "10% 50% scheduled", 30, 60, 1, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
+		{"20s over a source of 30", "10% 50% scheduled", 20, 30, 1, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFleet(t, "ttlfloor 30s example {\n jitter "+tt.jitter+"\n }", tt.replicas)
+				f := newFleet(t, fmt.Sprintf("ttlfloor %d example {\n jitter %s\n }", tt.floor, tt.jitter), tt.replicas, tt.ttl)
 				f.join(1000)
-				line := fmt.Sprintf("%-24s", tt.name)
+				line := fmt.Sprintf("%-23s", tt.name)
 				for minute := 1; minute <= minutes; minute++ {
 					ratio := f.minute()
 					line += fmt.Sprintf(" %6.2f", ratio)
@@ -63,7 +67,7 @@ func TestHerdAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFleet(t, "ttlfloor 30s example", 1)
+				f := newFleet(t, "ttlfloor 30s example", 1, 30)
 				f.join(1000)
 				for range 6 {
 					f.minute()
@@ -90,13 +94,14 @@ type fleet struct {
 	replicas []plugin.Handler
 	rand     *rand.Rand
 	due      appointments
+	received uint32 // TTL of the upstream, and so the greatest that comes
 }
 
-func newFleet(t *testing.T, directives string, replicas int) *fleet {
+func newFleet(t *testing.T, directives string, replicas, ttl int) *fleet {
 	t.Helper()
-	f := &fleet{t: t, rand: rand.New(rand.NewPCG(1, 2))}
+	f := &fleet{t: t, rand: rand.New(rand.NewPCG(1, 2)), received: uint32(ttl)}
 	upstream := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-		m := message(t, "answer "+r.Question[0].Name+" 30 A 192.0.2.1")
+		m := message(t, fmt.Sprintf("answer %s %d A 192.0.2.1", r.Question[0].Name, ttl))
 		m.SetReply(r)
 		return 0, w.WriteMsg(m)
 	})
@@ -142,7 +147,7 @@ func (f *fleet) minute() float64 {
 		queries++
 		m := exchange(f.t, f.replicas[f.rand.IntN(len(f.replicas))], a.name, dns.TypeA)
 		ttl := m.Answer[0].Header().Ttl
-		if ttl < 30 || ttl > 45 {
+		if ttl < 20 || ttl > max(45, f.received) {
 			f.t.Fatalf("TTL %d", ttl)
 		}
 		f.due[0].at = a.at.Add(time.Duration(ttl) * time.Second)
@@ -442,40 +447,39 @@ func TestScheduleParallel(t *testing.T) {
 // TestChoose has the choice between the schedules, chance and neither.
 func TestChoose(t *testing.T) {
 	const many = 500
-	draw := func(r *rule, lo, hi uint32, denial bool) map[uint32]int {
+	draw := func(r *rule, k kind, lo, hi uint32) map[uint32]int {
 		got := map[uint32]int{}
 		for range many {
-			got[r.choose(time.Minute, lo, hi, denial, nil)]++
+			got[r.choose(time.Now(), k, lo, hi, rand.Uint32N)]++
 		}
 		return got
 	}
+	for k := range kinds {
+		r := new(rule)
+		draw(r, k, 33, 45)
+		for other := range kinds {
+			if used := r.schedules[other].ring != nil; used != (other == k) {
+				t.Errorf("kind %d books in the schedule of kind %d: %v", k, other, used)
+			}
+		}
+	}
 	r := new(rule)
-	draw(r, 33, 45, false)
-	if r.positives.ring == nil || r.negatives.ring != nil {
-		t.Error("a positive answer does not have its own schedule")
-	}
-	r = new(rule)
-	draw(r, 5, 8, true)
-	if r.positives.ring != nil || r.negatives.ring == nil {
-		t.Error("a negative answer does not have its own schedule")
-	}
-	r = new(rule)
-	if got := draw(r, horizon-2, horizon, false); len(got) != 3 || r.positives.ring != nil {
+	if got := draw(r, positive, horizon-2, horizon); len(got) != 3 || r.schedules[positive].ring != nil {
 		t.Errorf("a window beyond the horizon is not drawn at random: %v", got)
 	}
 	r = new(rule)
-	if draw(r, horizon-2, horizon-1, false); r.positives.ring == nil {
+	if draw(r, positive, horizon-2, horizon-1); r.schedules[positive].ring == nil {
 		t.Error("a window up to the horizon is not scheduled")
 	}
 	for _, j := range []jitter{random, off} {
 		r = &rule{jitter: j}
-		if got := draw(r, 33, 33, false); got[33] != many || r.positives.ring != nil {
+		if got := draw(r, positive, 33, 33); got[33] != many || r.schedules[positive].ring != nil {
 			t.Errorf("jitter %d keeps state, or draws from one TTL %v", j, got)
 		}
 	}
 	r = &rule{jitter: random}
-	got := draw(r, 33, 45, false)
-	if len(got) != 13 || r.positives.ring != nil {
+	got := draw(r, positive, 33, 45)
+	if len(got) != 13 || r.schedules[positive].ring != nil {
 		t.Errorf("random: %v", got)
 	}
 }

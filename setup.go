@@ -7,6 +7,8 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
+
+	"github.com/ttlfloor/ttlfloor/internal/chance"
 )
 
 func init() { plugin.Register(pluginName, setup) }
@@ -18,6 +20,9 @@ func setup(c *caddy.Controller) error {
 		return plugin.Error(pluginName, err)
 	}
 	t := newHandler(rules)
+	if draw, ok := c.Get(chance.Key{}).(func(uint32) uint32); ok {
+		t.draw = draw
+	}
 
 	siblings, _ := c.Get(instanceKey{}).([]*TTLFloor)
 	c.Set(instanceKey{}, append(siblings, t))
@@ -28,11 +33,22 @@ func setup(c *caddy.Controller) error {
 			directive.Next()
 			return plugin.Error(pluginName, directive.Err(errCacheOutside))
 		}
-		t.place.Store(&place{view: cfg.ViewName, servers: servers(c)})
+		addrs, err := servers(c)
+		if err != nil {
+			return plugin.Error(pluginName, err)
+		}
+		t.view = cfg.ViewName
+		t.expose(addrs)
 		return nil
 	})
+	c.OnRestartFailed(func() error { // what the instance that failed has left
+		addrs, err := servers(c)
+		t.expose(addrs)
+		meters.retain()
+		return err
+	})
 	c.OnShutdown(func() error {
-		meters.retain(inUse)
+		meters.retain()
 		return nil
 	})
 
@@ -55,39 +71,20 @@ func cacheOutside(directives []string) bool {
 // instanceKey is where a Caddy instance stores its handlers.
 type instanceKey struct{}
 
-// place is where a handler runs.
-type place struct {
-	view    string
-	servers []string // addresses, as in the label of metrics
-}
-
-// servers returns the addresses of the servers of c's server block.
-func servers(c *caddy.Controller) (addrs []string) {
+// servers returns the addresses of the servers of c's server block, as CoreDNS
+// labels its metrics with them.
+func servers(c *caddy.Controller) (addrs []string, err error) {
 	for i := range c.ServerBlockKeys {
 		key := *c
 		key.ServerBlockKeyIndex = i
 		cfg := dnsserver.GetConfig(&key)
 		for _, host := range cfg.ListenHosts {
-			addrs = append(addrs, cfg.Transport+"://"+net.JoinHostPort(host, cfg.Port))
-		}
-	}
-	return addrs
-}
-
-// inUse tells whether some running handler has metrics with these labels. At a
-// reload the new instance runs before the old one is shut down, so the series
-// of zones that both have go on.
-func inUse(l labels) bool {
-	for _, instance := range caddy.Instances() {
-		instance.StorageMu.RLock()
-		handlers, _ := instance.Storage[instanceKey{}].([]*TTLFloor)
-		instance.StorageMu.RUnlock()
-		for _, t := range handlers {
-			p := t.place.Load()
-			if p != nil && p.view == l.view && slices.Contains(p.servers, l.server) && t.zones.byName[l.zone] != nil {
-				return true
+			addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, cfg.Port))
+			if err != nil {
+				return nil, err
 			}
+			addrs = append(addrs, cfg.Transport+"://"+addr.String())
 		}
 	}
-	return false
+	return addrs, nil
 }

@@ -91,7 +91,7 @@ func TestSoak(t *testing.T) {
 			queries++
 			if since := time.Since(start); since > wraps+horizon*time.Second {
 				wraps = since
-				for _, s := range []*schedule{&rule.positives, &rule.negatives} {
+				for _, s := range []*schedule{&rule.schedules[positive], &rule.schedules[denying]} {
 					if s.ring == nil {
 						t.Fatal("a schedule was not used")
 					}

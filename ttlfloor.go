@@ -8,8 +8,8 @@
 // comes back in the same second, for ever.
 //
 // The mechanism: per zone, the lowest TTL of a response is raised to a floor
-// (rule.go has the arithmetic, rewrite.go applies it to a message) and moved to
-// a second of a window above it. A TTL is an appointment, and a server sees all
+// and moved to a second of a window above it: message.go reads what came, rule.go
+// decides, message.go writes what goes out. A TTL is an appointment, and a server sees all
 // of its clients, so it gives out the second in which the fewest others will be
 // back (schedule.go).
 //
@@ -20,8 +20,8 @@ package ttlfloor
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"github.com/coredns/coredns/plugin"
@@ -35,15 +35,15 @@ const pluginName = "ttlfloor"
 // It does not change after startup but for what is said to.
 type TTLFloor struct {
 	Next plugin.Handler
-	Draw func(n uint32) uint32 // a number below n, for jitter random; nil is that of math/rand/v2
 
 	zones zones
+	view  string                // of the server block; known once the servers are made
 	epoch time.Time             // second 0 of the schedules, on the clock that does not go back
-	place atomic.Pointer[place] // where it runs; known only when the servers are made
+	draw  func(n uint32) uint32 // a number below n
 }
 
 func newHandler(rules []*rule) *TTLFloor {
-	return &TTLFloor{zones: newZones(rules), epoch: time.Now()}
+	return &TTLFloor{zones: newZones(rules), epoch: time.Now(), draw: rand.Uint32N} // #nosec G404 -- chance, not a secret
 }
 
 // Name implements plugin.Handler.
@@ -55,27 +55,31 @@ func (t *TTLFloor) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	if rule == nil {
 		return plugin.NextOrFailure(pluginName, t.Next, ctx, w, r)
 	}
-	growStack()
 	rw := &responseWriter{
-		ResponseWriter: w, Context: ctx,
-		handler: t, rule: rule, meter: t.meter(ctx, zone), qtype: r.Question[0].Qtype,
+		ResponseWriter: w, handler: t, rule: rule, meter: t.meterOf(ctx, zone), seen: seenIn(ctx, t),
+		qtype: r.Question[0].Qtype,
 	}
-	return plugin.NextOrFailure(pluginName, t.Next, rw, rw, r)
+	rw.arrived = time.Since(rw.meter.epoch)
+	rw.meter.count(rw.arrived)
+	return plugin.NextOrFailure(pluginName, t.Next, inner{ctx}, rw, r)
 }
 
-// growStack makes the stack of a query's goroutine, which miekg/dns starts for
-// each packet, grow here if it has less than 2 KiB left. It has to grow for
-// *cache* and most others that answer in any case, and what that costs depends on
-// the frames that are on it by then: later, it is 3 % of the CPU time of a query.
-//
-//go:noinline
-func growStack() {
-	var room [2048]byte
-	use(&room)
-}
+// inner is the context below a handler. Some plugins ask the server for a part of
+// their answer, such as the target of a CNAME. Were those lookups spread, *cache*
+// would store the result and hand it to everyone. It holds nothing of the query,
+// since a plugin may keep it.
+type inner struct{ context.Context }
 
-//go:noinline
-func use(*[2048]byte) {}
+// innerKey is the context key that an inner has.
+type innerKey struct{}
+
+// Value implements context.Context.
+func (c inner) Value(key any) any {
+	if key == (innerKey{}) {
+		return true
+	}
+	return c.Context.Value(key)
+}
 
 // match returns the rule for a query and its zone, or nil if the response is
 // to be left alone.
@@ -94,76 +98,69 @@ func (t *TTLFloor) match(ctx context.Context, r *dns.Msg) (*zone, *rule) {
 }
 
 // responseWriter rewrites the response to one query on its way out.
-//
-// It is the context of the plugins below, too, to mark it: some ask the server
-// for a part of their answer, such as the target of a CNAME. Were those lookups
-// jittered, *cache* would store the result and hand it to everyone.
 type responseWriter struct {
 	dns.ResponseWriter
-	context.Context
 
 	handler *TTLFloor
 	rule    *rule
 	meter   *meter
+	seen    *seen
+	arrived time.Duration // since the meter's epoch
 	qtype   uint16
-	out     dns.Msg // the response, where it was changed
+	used    bool    // out is taken
+	out     dns.Msg // the first response that was changed
 }
 
-// innerKey is the context key that is set below a responseWriter.
-type innerKey struct{}
+var errNoMessage = errors.New(pluginName + ": response message is nil")
 
-// Value implements context.Context.
-func (w *responseWriter) Value(key any) any {
-	if key == (innerKey{}) {
-		return w
-	}
-	return w.Context.Value(key)
-}
-
-// WriteMsg implements dns.ResponseWriter.
+// WriteMsg implements dns.ResponseWriter. It fails where m is nil.
 func (w *responseWriter) WriteMsg(m *dns.Msg) error {
 	if m == nil {
-		return w.ResponseWriter.WriteMsg(m)
+		return errNoMessage
 	}
-	t, now := w.handler, time.Now()
-	r := w.rule.read(m, w.qtype, now.Unix())
-	out, ttl, result := m, r.lowest, unchanged
-	if !r.empty && (!r.denial || w.rule.negative > 0) {
-		lo, hi, capped := r.window(r.base, r.least, r.ceiling)
-		chosen := w.rule.choose(now.Sub(t.epoch), lo, hi, r.denial, t.Draw)
-		if out = r.rewrite(chosen, &w.out); out != m {
-			ttl, result = chosen, r.outcome(capped)
-		}
+	t := w.handler
+	var room [6]rrset
+	r := read(m, w.qtype, time.Now, room[:0])
+	result, changes := unchanged, false
+	if !r.denial || w.rule.negative > 0 {
+		result, changes = w.rule.decide(r.sets, r.denial, func(k kind, lo, hi uint32) uint32 {
+			return w.rule.choose(t.epoch, k, lo, hi, t.draw)
+		})
 	}
-	w.meter.count(now.Unix(), result)
-	if !r.empty {
-		w.meter.observe(r.lowest, ttl)
-		if s, ok := w.Context.Value(seenKey{t}).(*seen); ok {
-			s.set(r.lowest, ttl)
-		}
+	w.meter.responses[result].Inc()
+	if received, served, ok := r.lowest(); ok {
+		w.meter.ttl(w.arrived, received, served)
+		w.seen.set(received, served)
 	}
-	return w.ResponseWriter.WriteMsg(out)
+	if changes && !w.rule.observe {
+		m = r.write(m, w.message())
+	}
+	return w.ResponseWriter.WriteMsg(m)
+}
+
+// message returns room for a response: a plugin may write several, and keep them.
+func (w *responseWriter) message() *dns.Msg {
+	if w.used {
+		return new(dns.Msg)
+	}
+	w.used = true
+	return &w.out
 }
 
 // Write implements dns.ResponseWriter. A packed message passes as it is.
 func (w *responseWriter) Write(b []byte) (int, error) {
-	w.meter.count(time.Now().Unix(), raw)
+	w.meter.responses[raw].Inc()
 	return w.ResponseWriter.Write(b)
 }
 
-// choose picks a TTL from lo to hi, both included, at a time since the epoch.
-func (r *rule) choose(since time.Duration, lo, hi uint32, denial bool, draw func(uint32) uint32) uint32 {
-	tick := int64(since / (time.Second / ticks))
+// choose picks a TTL from lo to hi, both included, for a response that goes out
+// now. The seconds of the schedules begin at the epoch.
+func (r *rule) choose(epoch time.Time, k kind, lo, hi uint32, draw func(uint32) uint32) uint32 {
 	switch {
 	case lo == hi && r.jitter != scheduled:
 		return lo
 	case r.jitter != scheduled || hi >= horizon:
-		if draw == nil {
-			draw = rand.Uint32N // #nosec G404 -- chance, not a secret
-		}
 		return lo + draw(hi-lo+1)
-	case denial:
-		return r.negatives.book(tick, lo, hi)
 	}
-	return r.positives.book(tick, lo, hi)
+	return r.schedules[k].book(int64(time.Since(epoch)/(time.Second/ticks)), lo, hi)
 }

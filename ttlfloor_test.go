@@ -25,13 +25,17 @@ func rrsig(owner, ttl, covered, original, expiration string) string {
 	return owner + " " + ttl + " RRSIG " + covered + " 13 2 " + original + " " + expiration + " 19991201000000 1 example. c2ln"
 }
 
-// TestRewrite has a row for each sentence of the contract about what happens to
-// a response, with a window of one TTL or none, so that the TTL is known.
+// TestRewrite has a row for each sentence of the contract about what happens to a
+// response. "33..45" in a TTL's place is the window that it is chosen from.
 func TestRewrite(t *testing.T) {
 	const (
 		floor30 = "ttlfloor 30s example {\n jitter off\n }"
-		spread  = "ttlfloor 30s example {\n jitter 100% 100% random\n }" // from the base m: 2m, at least one second wide
+		window  = "ttlfloor 30s example" // 10% 50%
+		low     = "ttlfloor 30s example {\n negative 10s\n jitter -50% -50%\n }"
+		expired = "19991231000000"
+		soon    = "20000101000040" // in 40 seconds
 	)
+	rows := func(rows ...string) []string { return rows }
 	for _, tt := range []struct {
 		name       string
 		directives string
@@ -39,295 +43,452 @@ func TestRewrite(t *testing.T) {
 		in, want   []string
 		outcome    outcome
 	}{
+		// Rule 2: what is never touched.
+		{
+			name: "OPT, TSIG, SIG and TKEY are never touched", directives: floor30,
+			in:   rows("answer a.example. 5 A 192.0.2.1", "additional . 0 OPT", "additional key. 0 TSIG", "additional . 0 SIG", "additional key. 0 TKEY"),
+			want: rows("answer a.example. 30 A 192.0.2.1", "additional . 0 OPT", "additional key. 0 TSIG", "additional . 0 SIG", "additional key. 0 TKEY"), outcome: raised,
+		},
+		// Rule 3: the base.
 		{
 			name: "a TTL of 0 becomes zero", directives: "ttlfloor 30s example {\n zero 40s\n jitter off\n }",
-			in:   []string{"answer a.example. 0 A 192.0.2.1"},
-			want: []string{"answer a.example. 40 A 192.0.2.1"}, outcome: raised,
+			in:   rows("answer a.example. 0 A 192.0.2.1"),
+			want: rows("answer a.example. 40 A 192.0.2.1"), outcome: raised,
 		},
 		{
 			name: "zero is FLOOR by default", directives: floor30,
-			in:   []string{"answer a.example. 0 A 192.0.2.1"},
-			want: []string{"answer a.example. 30 A 192.0.2.1"}, outcome: raised,
+			in:   rows("answer a.example. 0 A 192.0.2.1"),
+			want: rows("answer a.example. 30 A 192.0.2.1"), outcome: raised,
 		},
 		{
 			name: "a TTL below FLOOR becomes FLOOR", directives: floor30,
-			in:   []string{"answer a.example. 29 A 192.0.2.1"},
-			want: []string{"answer a.example. 30 A 192.0.2.1"}, outcome: raised,
+			in:   rows("answer a.example. 29 A 192.0.2.1"),
+			want: rows("answer a.example. 30 A 192.0.2.1"), outcome: raised,
 		},
 		{
 			name: "a TTL from FLOOR on stays", directives: floor30,
-			in:   []string{"answer a.example. 30 A 192.0.2.1"},
-			want: []string{"answer a.example. 30 A 192.0.2.1"}, outcome: unchanged,
+			in:   rows("answer a.example. 30 A 192.0.2.1"),
+			want: rows("answer a.example. 30 A 192.0.2.1"), outcome: unchanged,
 		},
 		{
-			name: "a TTL with the high bit is large, capped at 7 days", directives: floor30,
-			in:   []string{"answer a.example. 4294967295 A 192.0.2.1"},
-			want: []string{"answer a.example. 604800 A 192.0.2.1"}, outcome: jittered,
+			name: "a TTL with the high bit is read as 7 days", directives: window,
+			in:   rows("answer a.example. 4294967295 A 192.0.2.1"),
+			want: rows("answer a.example. 604800 A 192.0.2.1"), outcome: jittered,
 		},
 		{
-			name: "the greatest TTL without it is a TTL like others", directives: floor30,
-			in:   []string{"answer a.example. 2147483647 A 192.0.2.1"},
-			want: []string{"answer a.example. 2147483647 A 192.0.2.1"}, outcome: unchanged,
-		},
-		{
-			name: "records whose base is the lowest take the TTL drawn, others keep theirs", directives: spread, qtype: dns.TypeSRV,
-			in: []string{
-				"answer s.example. 0 SRV 0 0 80 a.example.", "answer s.example. 0 SRV 0 0 80 b.example.",
-				"authority example. 3600 NS ns.example.", "additional a.example. 20 A 192.0.2.1", "additional b.example. 31 A 192.0.2.2",
-			},
-			want: []string{
-				"answer s.example. 60|61 SRV 0 0 80 a.example.", "answer s.example. 60|61 SRV 0 0 80 b.example.",
-				"authority example. 3600 NS ns.example.", "additional a.example. 60|61 A 192.0.2.1", "additional b.example. 60|61 A 192.0.2.2",
-			}, outcome: raised,
-		},
-		{
-			name: "a chain of CNAMEs expires together", directives: floor30,
-			in:   []string{"answer a.example. 5 CNAME b.example.", "answer b.example. 10 CNAME c.example.", "answer c.example. 0 A 192.0.2.1"},
-			want: []string{"answer a.example. 30 CNAME b.example.", "answer b.example. 30 CNAME c.example.", "answer c.example. 30 A 192.0.2.1"}, outcome: raised,
-		},
-		{
-			name: "what is spread but was not low is jittered", directives: spread,
-			in:   []string{"answer a.example. 300 A 192.0.2.1"},
-			want: []string{"answer a.example. 600|601 A 192.0.2.1"}, outcome: jittered,
+			name: "other large ones stay", directives: window, // case 12
+			in:   rows("answer a.example. 2147483647 A 192.0.2.1"),
+			want: rows("answer a.example. 2147483647 A 192.0.2.1"), outcome: unchanged,
 		},
 		{
 			name: "max is the greatest TTL that goes out", directives: "ttlfloor 30s example {\n max 60s\n jitter off\n }",
-			in:   []string{"answer a.example. 5 A 192.0.2.1", "authority example. 3600 NS ns.example."},
-			want: []string{"answer a.example. 30 A 192.0.2.1", "authority example. 60 NS ns.example."}, outcome: capped,
+			in:   rows("answer a.example. 5 A 192.0.2.1", "authority example. 3600 NS ns.example."),
+			want: rows("answer a.example. 30 A 192.0.2.1", "authority example. 60 NS ns.example."), outcome: capped,
 		},
 		{
-			name: "a window above max slides down under it", directives: "ttlfloor 30s example {\n max 40s\n jitter 50% 52%\n }",
-			in:   []string{"answer a.example. 5 A 192.0.2.1"},
-			want: []string{"answer a.example. 39|40 A 192.0.2.1"}, outcome: capped,
-		},
-		{
-			name: "a negative LOW lowers a TTL, but not below FLOOR", directives: "ttlfloor 30s example {\n jitter -90% -90%\n }",
-			in:   []string{"answer a.example. 40 A 192.0.2.1"},
-			want: []string{"answer a.example. 30|31 A 192.0.2.1"}, outcome: jittered,
-		},
-		{
-			name: "OPT, TSIG, SIG and TKEY are never touched", directives: floor30,
-			in:   []string{"answer a.example. 5 A 192.0.2.1", "additional . 0 OPT", "additional key. 0 TSIG", "additional . 0 SIG", "additional key. 0 TKEY"},
-			want: []string{"answer a.example. 30 A 192.0.2.1", "additional . 0 OPT", "additional key. 0 TSIG", "additional . 0 SIG", "additional key. 0 TKEY"}, outcome: raised,
-		},
-		{
-			name: "NXDOMAIN: the SOA gets the negative floor, and MINIMUM is raised with it", directives: floor30,
-			in:   []string{"NXDOMAIN", "authority example. 0 SOA " + zoneSOA + " 0"},
-			want: []string{"NXDOMAIN", "authority example. 5 SOA " + zoneSOA + " 5"}, outcome: raised,
+			name: "NXDOMAIN: the SOA has the floor of denials, and 0 is below it", directives: floor30,
+			in:   rows("NXDOMAIN", "authority example. 0 SOA "+zoneSOA+" 0"),
+			want: rows("NXDOMAIN", "authority example. 5 SOA "+zoneSOA+" 5"), outcome: raised,
 		},
 		{
 			name: "NODATA is NOERROR with a SOA and no record of the type", directives: floor30, qtype: dns.TypeAAAA,
-			in:   []string{"answer a.example. 60 CNAME b.example.", "authority example. 2 SOA " + zoneSOA + " 1"},
-			want: []string{"answer a.example. 60 CNAME b.example.", "authority example. 5 SOA " + zoneSOA + " 5"}, outcome: raised,
+			in:   rows("answer a.example. 60 CNAME b.example.", "authority example. 2 SOA "+zoneSOA+" 1"),
+			want: rows("answer a.example. 60 CNAME b.example.", "authority example. 5 SOA "+zoneSOA+" 5"), outcome: raised,
+		},
+		{
+			name: "a CNAME on the way to a denial has its floor, 0 included", directives: floor30, qtype: dns.TypeAAAA,
+			in:   rows("answer a.example. 0 CNAME b.example.", "authority example. 300 SOA "+zoneSOA+" 300"),
+			want: rows("answer a.example. 5 CNAME b.example.", "authority example. 300 SOA "+zoneSOA+" 300"), outcome: raised,
+		},
+		{
+			name: "a CNAME alone is a positive answer", directives: floor30,
+			in:   rows("answer a.example. 5 CNAME b.example."),
+			want: rows("answer a.example. 30 CNAME b.example."), outcome: raised,
 		},
 		{
 			name: "an answer of the type with a SOA in the authority section is positive", directives: floor30,
-			in:   []string{"answer a.example. 60 A 192.0.2.1", "authority example. 2 SOA " + zoneSOA + " 1"},
-			want: []string{"answer a.example. 60 A 192.0.2.1", "authority example. 30 SOA " + zoneSOA + " 1"}, outcome: raised,
+			in:   rows("answer a.example. 60 A 192.0.2.1", "authority example. 2 SOA "+zoneSOA+" 1"),
+			want: rows("answer a.example. 60 A 192.0.2.1", "authority example. 30 SOA "+zoneSOA+" 1"), outcome: raised,
 		},
 		{
 			name: "any record answers ANY", directives: floor30, qtype: dns.TypeANY,
-			in:   []string{"answer a.example. 60 A 192.0.2.1", "authority example. 60 SOA " + zoneSOA + " 1"},
-			want: []string{"answer a.example. 60 A 192.0.2.1", "authority example. 60 SOA " + zoneSOA + " 1"}, outcome: unchanged,
+			in:   rows("answer a.example. 60 A 192.0.2.1", "authority example. 60 SOA "+zoneSOA+" 1"),
+			want: rows("answer a.example. 60 A 192.0.2.1", "authority example. 60 SOA "+zoneSOA+" 1"), outcome: unchanged,
 		},
 		{
-			name: "other rcodes are not negative", directives: floor30,
-			in:   []string{"YXDOMAIN", "authority example. 2 SOA " + zoneSOA + " 1"},
-			want: []string{"YXDOMAIN", "authority example. 30 SOA " + zoneSOA + " 1"}, outcome: raised,
+			name: "a signature answers RRSIG", directives: floor30, qtype: dns.TypeRRSIG,
+			in:   rows("answer "+rrsig("a.example.", "5", "A", "3600", inTwoYears), "answer "+rrsig("a.example.", "5", "MX", "20", inTwoYears), "authority example. 60 SOA "+zoneSOA+" 1"),
+			want: rows("answer "+rrsig("a.example.", "30", "A", "3600", inTwoYears), "answer "+rrsig("a.example.", "20", "MX", "20", inTwoYears), "authority example. 60 SOA "+zoneSOA+" 1"), outcome: capped,
 		},
 		{
-			name: "the negative TTL is the lesser of TTL and MINIMUM", directives: floor30,
-			in:   []string{"NXDOMAIN", "authority example. 3600 SOA " + zoneSOA + " 60"},
-			want: []string{"NXDOMAIN", "authority example. 60 SOA " + zoneSOA + " 60"}, outcome: jittered,
+			name: "a signature does not answer for what it covers", directives: floor30,
+			in:   rows("answer "+rrsig("a.example.", "60", "A", "3600", inTwoYears), "authority example. 0 SOA "+zoneSOA+" 0"),
+			want: rows("answer "+rrsig("a.example.", "60", "A", "3600", inTwoYears), "authority example. 5 SOA "+zoneSOA+" 5"), outcome: raised,
 		},
 		{
-			name: "the SOA of a negative answer is spread, with MINIMUM", directives: spread,
-			in:   []string{"NXDOMAIN", "authority example. 20 SOA " + zoneSOA + " 300"},
-			want: []string{"NXDOMAIN", "authority example. 40|41 SOA " + zoneSOA + " 300"}, outcome: jittered,
+			name: "other rcodes are no denials", directives: floor30,
+			in:   rows("YXDOMAIN", "authority example. 2 SOA "+zoneSOA+" 1"),
+			want: rows("YXDOMAIN", "authority example. 30 SOA "+zoneSOA+" 1"), outcome: raised,
 		},
 		{
-			name: "NSEC and NSEC3 follow the SOA, and so do their signatures", directives: floor30,
-			in: []string{
-				"NXDOMAIN", "authority example. 600 SOA " + zoneSOA + " 300", "authority a.example. 1 NSEC c.example. A",
-				"authority 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example. 1 NSEC3 1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr A",
-				"authority " + rrsig("a.example.", "1", "NSEC", "7200", inTwoYears), "authority " + rrsig("example.", "1", "NS", "7200", inTwoYears),
-			},
-			want: []string{
-				"NXDOMAIN", "authority example. 300 SOA " + zoneSOA + " 300", "authority a.example. 300 NSEC c.example. A",
-				"authority 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example. 300 NSEC3 1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr A",
-				"authority " + rrsig("a.example.", "300", "NSEC", "7200", inTwoYears), "authority " + rrsig("example.", "30", "NS", "7200", inTwoYears),
-			}, outcome: raised,
+			name: "NXDOMAIN without a SOA is a denial", directives: window, // case 9
+			in:   rows("NXDOMAIN", "answer a.example. 5 CNAME b.example."),
+			want: rows("NXDOMAIN", "answer a.example. 5..8 CNAME b.example."), outcome: jittered,
 		},
 		{
-			name: "MINIMUM of a signed SOA stays and caps the TTL", directives: "ttlfloor 30s example {\n negative 60s\n jitter off\n }",
-			in:   []string{"NXDOMAIN", "authority example. 3600 SOA " + zoneSOA + " 20", "authority " + rrsig("example.", "3600", "SOA", "3600", inTwoYears)},
-			want: []string{"NXDOMAIN", "authority example. 20 SOA " + zoneSOA + " 20", "authority " + rrsig("example.", "20", "SOA", "3600", inTwoYears)}, outcome: capped,
+			name: "a SOA outside the authority section makes none", directives: floor30,
+			in:   rows("NXDOMAIN", "answer example. 2 SOA "+zoneSOA+" 1", "additional example. 60 SOA "+zoneSOA+" 1"),
+			want: rows("NXDOMAIN", "answer example. 5 SOA "+zoneSOA+" 1", "additional example. 5 SOA "+zoneSOA+" 1"), outcome: raised,
 		},
 		{
-			name: "two SOAs share the lower negative TTL", directives: floor30,
-			in:   []string{"NXDOMAIN", "authority example. 600 SOA " + zoneSOA + " 300", "authority example. 60 SOA " + zoneSOA + " 300"},
-			want: []string{"NXDOMAIN", "authority example. 60 SOA " + zoneSOA + " 300", "authority example. 60 SOA " + zoneSOA + " 300"}, outcome: jittered,
+			name: "negative off leaves denials alone", directives: "ttlfloor 30s example {\n negative off\n }",
+			in:   rows("NXDOMAIN", "answer a.example. 1 CNAME b.example.", "authority example. 0 SOA "+zoneSOA+" 0"),
+			want: rows("NXDOMAIN", "answer a.example. 1 CNAME b.example.", "authority example. 0 SOA "+zoneSOA+" 0"), outcome: unchanged,
 		},
 		{
-			name: "a SOA outside the authority section is a record like others", directives: floor30,
-			in:   []string{"NXDOMAIN", "answer example. 2 SOA " + zoneSOA + " 1", "additional example. 60 SOA " + zoneSOA + " 1"},
-			want: []string{"NXDOMAIN", "answer example. 30 SOA " + zoneSOA + " 1", "additional example. 60 SOA " + zoneSOA + " 1"}, outcome: raised,
+			name: "negative off leaves those without a SOA alone, too", directives: "ttlfloor 30s example {\n negative off\n }",
+			in:   rows("NXDOMAIN", "answer a.example. 1 CNAME b.example."),
+			want: rows("NXDOMAIN", "answer a.example. 1 CNAME b.example."), outcome: unchanged,
+		},
+		// Rule 4: the window.
+		{
+			name: "10 to 50 per cent above the floor", directives: window,
+			in:   rows("answer a.example. 0 A 192.0.2.1"),
+			want: rows("answer a.example. 33..45 A 192.0.2.1"), outcome: raised,
 		},
 		{
-			name: "NXDOMAIN without a SOA has records like others", directives: floor30,
-			in:   []string{"NXDOMAIN", "authority a.example. 1 NSEC c.example. A"},
-			want: []string{"NXDOMAIN", "authority a.example. 30 NSEC c.example. A"}, outcome: raised,
+			name: "at the floor", directives: window,
+			in:   rows("answer a.example. 30 A 192.0.2.1"),
+			want: rows("answer a.example. 33..45 A 192.0.2.1"), outcome: jittered,
 		},
 		{
-			name: "negative off leaves negative answers alone", directives: "ttlfloor 30s example {\n negative off\n }",
-			in:   []string{"NXDOMAIN", "answer a.example. 1 CNAME b.example.", "authority example. 0 SOA " + zoneSOA + " 0"},
-			want: []string{"NXDOMAIN", "answer a.example. 1 CNAME b.example.", "authority example. 0 SOA " + zoneSOA + " 0"}, outcome: unchanged,
+			name: "slid down under what the operator consented to", directives: window,
+			in:   rows("answer a.example. 40 A 192.0.2.1"),
+			want: rows("answer a.example. 30..45 A 192.0.2.1"), outcome: jittered,
 		},
 		{
-			name: "the floor of the lower of CNAME and SOA applies", directives: "ttlfloor 30s example {\n negative 10s\n jitter -50% -50%\n }", qtype: dns.TypeAAAA,
-			in:   []string{"answer a.example. 30 CNAME b.example.", "authority example. 16 SOA " + zoneSOA + " 16"},
-			want: []string{"answer a.example. 30 CNAME b.example.", "authority example. 10|11 SOA " + zoneSOA + " 16"}, outcome: jittered,
+			name: "what is not low is not raised", directives: window, // case 8
+			in:   rows("answer a.example. 60 A 192.0.2.1"),
+			want: rows("answer a.example. 36..60 A 192.0.2.1"), outcome: jittered,
 		},
 		{
-			name: "and the higher one if they are equal", directives: "ttlfloor 30s example {\n negative 10s\n jitter -50% -50%\n }", qtype: dns.TypeAAAA,
-			in:   []string{"answer a.example. 40 CNAME b.example.", "authority example. 40 SOA " + zoneSOA + " 40"},
-			want: []string{"answer a.example. 30|31 CNAME b.example.", "authority example. 30|31 SOA " + zoneSOA + " 40"}, outcome: jittered,
+			name: "five minutes", directives: window,
+			in:   rows("answer a.example. 300 A 192.0.2.1"),
+			want: rows("answer a.example. 180..300 A 192.0.2.1"), outcome: jittered,
 		},
 		{
-			name: "Original TTL is a ceiling that wins over the floor", directives: "ttlfloor 60s example",
-			in:   []string{"answer a.example. 5 A 192.0.2.1", "answer " + rrsig("a.example.", "5", "A", "20", inTwoYears)},
-			want: []string{"answer a.example. 20 A 192.0.2.1", "answer " + rrsig("a.example.", "20", "A", "20", inTwoYears)}, outcome: capped,
+			name: "an hour", directives: window, // case 6
+			in:   rows("answer a.example. 3600 A 192.0.2.1"),
+			want: rows("answer a.example. 2160..3600 A 192.0.2.1"), outcome: jittered,
 		},
 		{
-			name: "and so without jitter", directives: "ttlfloor 60s example {\n jitter off\n }",
-			in:   []string{"answer a.example. 5 A 192.0.2.1", "answer " + rrsig("a.example.", "5", "A", "20", inTwoYears)},
-			want: []string{"answer a.example. 20 A 192.0.2.1", "answer " + rrsig("a.example.", "20", "A", "20", inTwoYears)}, outcome: capped,
+			name: "beyond the horizon a TTL stays", directives: window, // case 7
+			in:   rows("answer a.example. 86400 A 192.0.2.1"),
+			want: rows("answer a.example. 86400 A 192.0.2.1"), outcome: unchanged,
 		},
 		{
-			name: "time to expiration is a ceiling", directives: "ttlfloor 60s example",
-			in:   []string{"answer a.example. 5 A 192.0.2.1", "answer " + rrsig("a.example.", "5", "A", "3600", "20000101000007")},
-			want: []string{"answer a.example. 7 A 192.0.2.1", "answer " + rrsig("a.example.", "7", "A", "3600", "20000101000007")}, outcome: capped,
+			name: "the last TTL within it", directives: window,
+			in:   rows("answer a.example. 4096 A 192.0.2.1"),
+			want: rows("answer a.example. 2457..4096 A 192.0.2.1"), outcome: jittered,
 		},
 		{
-			name: "the window slides down under the ceiling of DNSSEC", directives: "ttlfloor 30s example {\n jitter 50% 52%\n }",
-			in:   []string{"answer a.example. 30 A 192.0.2.1", "answer " + rrsig("a.example.", "30", "A", "35", inTwoYears)},
-			want: []string{"answer a.example. 34|35 A 192.0.2.1", "answer " + rrsig("a.example.", "34|35", "A", "35", inTwoYears)}, outcome: capped,
+			name: "the horizon is asked after max", directives: "ttlfloor 30s example {\n max 300s\n }",
+			in:   rows("answer a.example. 86400 A 192.0.2.1"),
+			want: rows("answer a.example. 180..300 A 192.0.2.1"), outcome: capped,
 		},
 		{
-			name: "the least ceiling over all signatures counts", directives: floor30,
-			in: []string{
-				"answer a.example. 5 A 192.0.2.1", "answer " + rrsig("a.example.", "5", "A", "25", inTwoYears),
-				"authority example. 5 NS ns.example.", "authority " + rrsig("example.", "5", "NS", "3600", "20000101000010"),
-			},
-			want: []string{
-				"answer a.example. 10 A 192.0.2.1", "answer " + rrsig("a.example.", "10", "A", "25", inTwoYears),
-				"authority example. 10 NS ns.example.", "authority " + rrsig("example.", "10", "NS", "3600", "20000101000010"),
-			}, outcome: capped,
+			name: "a FLOOR beyond the horizon raises", directives: "ttlfloor 2h example",
+			in:   rows("answer a.example. 300 A 192.0.2.1"),
+			want: rows("answer a.example. 7920..10800 A 192.0.2.1"), outcome: raised,
 		},
 		{
-			name: "a ceiling lowers no TTL but those of the lowest base", directives: floor30,
-			in:   []string{"answer a.example. 300 A 192.0.2.1", "answer " + rrsig("a.example.", "300", "A", "300", inTwoYears), "authority example. 3600 NS ns.example."},
-			want: []string{"answer a.example. 300 A 192.0.2.1", "answer " + rrsig("a.example.", "300", "A", "300", inTwoYears), "authority example. 3600 NS ns.example."}, outcome: unchanged,
+			name: "and leaves what is not low", directives: "ttlfloor 2h example",
+			in:   rows("answer a.example. 7200 A 192.0.2.1"),
+			want: rows("answer a.example. 7200 A 192.0.2.1"), outcome: unchanged,
 		},
 		{
-			name: "an expired signature leaves no time", directives: floor30,
-			in:   []string{"answer a.example. 5 A 192.0.2.1", "answer " + rrsig("a.example.", "5", "A", "3600", "19991231000000")},
-			want: []string{"answer a.example. 0 A 192.0.2.1", "answer " + rrsig("a.example.", "0", "A", "3600", "19991231000000")}, outcome: capped,
+			name: "at least a second wide", directives: "ttlfloor 30s example {\n jitter 0%\n }",
+			in:   rows("answer a.example. 5 A 192.0.2.1"),
+			want: rows("answer a.example. 30..31 A 192.0.2.1"), outcome: raised,
 		},
 		{
-			name: "an Original TTL of 0 neither, whatever zero is", directives: "ttlfloor 30s example",
-			in:   []string{"answer a.example. 0 A 192.0.2.1", "answer " + rrsig("a.example.", "0", "A", "0", inTwoYears)},
-			want: []string{"answer a.example. 0 A 192.0.2.1", "answer " + rrsig("a.example.", "0", "A", "0", inTwoYears)}, outcome: unchanged,
+			name: "never below the floor", directives: "ttlfloor 30s example {\n jitter -90% -90%\n }",
+			in:   rows("answer a.example. 40 A 192.0.2.1"),
+			want: rows("answer a.example. 30..31 A 192.0.2.1"), outcome: jittered,
 		},
 		{
-			name: "a signature that is not valid yet has its ceilings too", directives: floor30,
-			in:   []string{"answer a.example. 5 A 192.0.2.1", "answer a.example. 5 RRSIG A 13 2 20 20020101000000 20010101000000 1 example. c2ln"},
-			want: []string{"answer a.example. 20 A 192.0.2.1", "answer a.example. 20 RRSIG A 13 2 20 20020101000000 20010101000000 1 example. c2ln"}, outcome: capped,
+			name: "never wider than half of a base that is above consent", directives: "ttlfloor 30s example {\n jitter -90% 1000%\n }",
+			in:   rows("answer a.example. 1000 A 192.0.2.1"),
+			want: rows("answer a.example. 500..1000 A 192.0.2.1"), outcome: jittered,
+		},
+		{
+			name: "the window of zero", directives: "ttlfloor 30s example {\n zero 60s\n }",
+			in:   rows("answer a.example. 0 A 192.0.2.1"),
+			want: rows("answer a.example. 66..90 A 192.0.2.1"), outcome: raised,
+		},
+		{
+			name: "max slides the window down", directives: "ttlfloor 30s example {\n max 40s\n }",
+			in:   rows("answer a.example. 5 A 192.0.2.1"),
+			want: rows("answer a.example. 30..40 A 192.0.2.1"), outcome: capped,
+		},
+		{
+			name: "max at the floor leaves one TTL", directives: "ttlfloor 30s example {\n max 30s\n }",
+			in:   rows("answer a.example. 5 A 192.0.2.1"),
+			want: rows("answer a.example. 30 A 192.0.2.1"), outcome: capped,
+		},
+		// Rule 5: the primary RRsets and the others.
+		{
+			name: "the additional section has a TTL of its own below the answer's", directives: window, qtype: dns.TypeSRV, // case 5
+			in:   rows("answer s.example. 300 SRV 0 0 80 a.example.", "additional a.example. 30 A 192.0.2.1"),
+			want: rows("answer s.example. 180..300 SRV 0 0 80 a.example.", "additional a.example. 33..45 A 192.0.2.1"), outcome: jittered,
+		},
+		{
+			name: "and so has the authority section", directives: window, // case 4
+			in:   rows("answer a.example. 120 A 192.0.2.1", "authority example. 60 NS ns.example."),
+			want: rows("answer a.example. 72..120 A 192.0.2.1", "authority example. 36..60 NS ns.example."), outcome: jittered,
+		},
+		{
+			name: "the lowest of the others is drawn for, the rest keeps its base unless that is lower", directives: window,
+			in:   rows("answer a.example. 300 A 192.0.2.1", "authority example. 31 NS ns.example.", "additional ns.example. 5 A 192.0.2.53", "additional ns.example. 100 AAAA 2001:db8::53"),
+			want: rows("answer a.example. 180..300 A 192.0.2.1", "authority example. 33..45 NS ns.example.", "additional ns.example. 33..45 A 192.0.2.53", "additional ns.example. 100 AAAA 2001:db8::53"), outcome: raised,
+		},
+		{
+			name: "a base of at least the primary's takes the primary's TTL or keeps its own", directives: window, qtype: dns.TypeSRV,
+			in:   rows("answer s.example. 0 SRV 0 0 80 a.example.", "authority example. 3600 NS ns.example.", "additional a.example. 20 A 192.0.2.1", "additional a.example. 34 AAAA 2001:db8::1"),
+			want: rows("answer s.example. 33..45 SRV 0 0 80 a.example.", "authority example. 3600 NS ns.example.", "additional a.example. 33..45 A 192.0.2.1", "additional a.example. 34..45 AAAA 2001:db8::1"), outcome: raised,
+		},
+		{
+			name: "a primary RRset with a higher base keeps it", directives: window,
+			in:   rows("answer a.example. 60 CNAME b.example.", "answer b.example. 5 A 192.0.2.1"),
+			want: rows("answer a.example. 60 CNAME b.example.", "answer b.example. 33..45 A 192.0.2.1"), outcome: raised,
+		},
+		{
+			name: "no primary RRset runs out before the appointment", directives: window,
+			in:   rows("answer a.example. 5 CNAME b.example.", "answer b.example. 31 A 192.0.2.1", "answer "+rrsig("b.example.", "31", "A", "32", inTwoYears)),
+			want: rows("answer a.example. 30..32 CNAME b.example.", "answer b.example. 31..32 A 192.0.2.1", "answer "+rrsig("b.example.", "31..32", "A", "32", inTwoYears)), outcome: capped,
+		},
+		{
+			name: "a chain of CNAMEs expires together", directives: window,
+			in:   rows("answer a.example. 5 CNAME b.example.", "answer b.example. 10 CNAME c.example.", "answer c.example. 0 A 192.0.2.1"),
+			want: rows("answer a.example. 33..45 CNAME b.example.", "answer b.example. 33..45 CNAME c.example.", "answer c.example. 33..45 A 192.0.2.1"), outcome: raised,
+		},
+		{
+			name: "the records of one RRset get one TTL", directives: floor30,
+			in:   rows("answer a.example. 300 A 192.0.2.1", "answer b.example. 300 A 192.0.2.2", "answer A.example. 60 A 192.0.2.3", "additional A.EXAMPLE. 90 A 192.0.2.4"),
+			want: rows("answer a.example. 60 A 192.0.2.1", "answer b.example. 300 A 192.0.2.2", "answer A.example. 60 A 192.0.2.3", "additional A.EXAMPLE. 60 A 192.0.2.4"), outcome: jittered,
+		},
+		{
+			name: "a referral: the NS set", directives: window,
+			in:   rows("authority sub.example. 100 NS ns.sub.example.", "authority sub.example. 50 DS 1 13 2 00", "additional ns.sub.example. 300 A 192.0.2.1"),
+			want: rows("authority sub.example. 60..100 NS ns.sub.example.", "authority sub.example. 30..50 DS 1 13 2 00", "additional ns.sub.example. 300 A 192.0.2.1"), outcome: jittered,
+		},
+		{
+			name: "a denial: the SOA", directives: window, qtype: dns.TypeAAAA,
+			in:   rows("answer a.example. 3 CNAME b.example.", "authority example. 60 SOA "+zoneSOA+" 100"),
+			want: rows("answer a.example. 5..8 CNAME b.example.", "authority example. 36..60 SOA "+zoneSOA+" 100"), outcome: raised,
+		},
+		{
+			name: "nothing primary: the lowest of what there is", directives: window,
+			in:   rows("additional a.example. 60 A 192.0.2.1", "additional b.example. 0 AAAA 2001:db8::1"),
+			want: rows("additional a.example. 60 A 192.0.2.1", "additional b.example. 33..45 AAAA 2001:db8::1"), outcome: raised,
 		},
 		{
 			name: "an answer to another question: the client's own decides", directives: floor30,
-			in:   []string{"answer b.test. 5 A 192.0.2.1"},
-			want: []string{"answer b.test. 30 A 192.0.2.1"}, outcome: raised,
+			in:   rows("answer b.test. 5 A 192.0.2.1"),
+			want: rows("answer b.test. 30 A 192.0.2.1"), outcome: raised,
+		},
+		{name: "a message without records", directives: floor30, outcome: unchanged},
+		// Rule 6: denials.
+		{
+			name: "the SOA goes out with the lesser of TTL and MINIMUM", directives: window, // case 10
+			in:   rows("NXDOMAIN", "authority example. 3600 SOA "+zoneSOA+" 60"),
+			want: rows("NXDOMAIN", "authority example. 36..60 SOA "+zoneSOA+" 60"), outcome: jittered,
 		},
 		{
-			name: "a message without records", directives: floor30,
-			in: nil, want: nil, outcome: unchanged,
+			name: "which is never raised where it is not low", directives: window, // case 10
+			in:   rows("NXDOMAIN", "authority example. 3600 SOA "+zoneSOA+" 3600"),
+			want: rows("NXDOMAIN", "authority example. 2160..3600 SOA "+zoneSOA+" 3600"), outcome: jittered,
 		},
 		{
-			name: "a referral", directives: floor30,
-			in:   []string{"authority sub.example. 5 NS ns.sub.example.", "additional ns.sub.example. 5 A 192.0.2.1"},
-			want: []string{"authority sub.example. 30 NS ns.sub.example.", "additional ns.sub.example. 30 A 192.0.2.1"}, outcome: raised,
+			name: "MINIMUM is raised to the TTL where it is lower", directives: window,
+			in:   rows("NXDOMAIN", "authority example. 20 SOA "+zoneSOA+" 2"),
+			want: rows("NXDOMAIN", "authority example. 5..8 SOA "+zoneSOA+" 5..8"), outcome: raised,
 		},
+		{
+			name: "two SOAs share one TTL", directives: "ttlfloor 30s example {\n jitter 0%\n }",
+			in:   rows("NXDOMAIN", "authority example. 600 SOA "+zoneSOA+" 300", "authority example. 60 SOA "+zoneSOA+" 300"),
+			want: rows("NXDOMAIN", "authority example. 59..60 SOA "+zoneSOA+" 300", "authority example. 59..60 SOA "+zoneSOA+" 300"), outcome: jittered,
+		},
+		{
+			name: "MINIMUM of a signed SOA stays and is a ceiling", directives: "ttlfloor 30s example {\n negative 60s\n }",
+			in:   rows("NXDOMAIN", "authority example. 3600 SOA "+zoneSOA+" 20", "authority "+rrsig("example.", "3600", "SOA", "3600", inTwoYears)),
+			want: rows("NXDOMAIN", "authority example. 20 SOA "+zoneSOA+" 20", "authority "+rrsig("example.", "20", "SOA", "3600", inTwoYears)), outcome: capped,
+		},
+		{
+			name: "a signed SOA with a MINIMUM of 0 is left alone", directives: window,
+			in:   rows("NXDOMAIN", "authority example. 3600 SOA "+zoneSOA+" 0", "authority "+rrsig("example.", "3600", "SOA", "3600", inTwoYears), "authority a.example. 1 NSEC c.example. A"),
+			want: rows("NXDOMAIN", "authority example. 3600 SOA "+zoneSOA+" 0", "authority "+rrsig("example.", "3600", "SOA", "3600", inTwoYears), "authority a.example. 5..8 NSEC c.example. A"), outcome: capped,
+		},
+		{
+			name: "NSEC and NSEC3 follow the SOA, but not above their own top", directives: window,
+			in: rows(
+				"NXDOMAIN", "authority example. 600 SOA "+zoneSOA+" 300", "authority a.example. 1 NSEC c.example. A",
+				"authority 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example. 3600 NSEC3 1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr A",
+				"authority "+rrsig("a.example.", "1", "NSEC", "7200", inTwoYears), "authority "+rrsig("example.", "1", "NS", "7200", inTwoYears),
+			),
+			want: rows(
+				"NXDOMAIN", "authority example. 180..300 SOA "+zoneSOA+" 300", "authority a.example. 8 NSEC c.example. A",
+				"authority 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example. 180..300 NSEC3 1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr A",
+				"authority "+rrsig("a.example.", "8", "NSEC", "7200", inTwoYears), "authority "+rrsig("example.", "5..8", "NS", "7200", inTwoYears),
+			), outcome: raised,
+		},
+		{
+			name: "with jitter off a denial that is not low stays as it came", directives: floor30, // case 13
+			in:   rows("NXDOMAIN", "authority example. 3600 SOA "+zoneSOA+" 60"),
+			want: rows("NXDOMAIN", "authority example. 3600 SOA "+zoneSOA+" 60"), outcome: unchanged,
+		},
+		{
+			name: "the floor of denials holds with a negative LOW", directives: low,
+			in:   rows("NXDOMAIN", "authority example. 16 SOA "+zoneSOA+" 16"),
+			want: rows("NXDOMAIN", "authority example. 10..11 SOA "+zoneSOA+" 16"), outcome: jittered,
+		},
+		// Rule 7: ceilings.
+		{
+			name: "Original TTL is a ceiling that wins over the floor", directives: window,
+			in:   rows("answer a.example. 5 A 192.0.2.1", "answer "+rrsig("a.example.", "5", "A", "20", inTwoYears)),
+			want: rows("answer a.example. 20 A 192.0.2.1", "answer "+rrsig("a.example.", "20", "A", "20", inTwoYears)), outcome: capped,
+		},
+		{
+			name: "the window slides down under it", directives: window,
+			in:   rows("answer a.example. 5 A 192.0.2.1", "answer "+rrsig("a.example.", "5", "A", "35", inTwoYears)),
+			want: rows("answer a.example. 30..35 A 192.0.2.1", "answer "+rrsig("a.example.", "30..35", "A", "35", inTwoYears)), outcome: capped,
+		},
+		{
+			name: "time to expiration is a ceiling", directives: window,
+			in:   rows("answer a.example. 5 A 192.0.2.1", "answer "+rrsig("a.example.", "5", "A", "3600", "20000101000007")),
+			want: rows("answer a.example. 7 A 192.0.2.1", "answer "+rrsig("a.example.", "7", "A", "3600", "20000101000007")), outcome: capped,
+		},
+		{
+			name: "the least of several signatures counts", directives: floor30,
+			in:   rows("answer "+rrsig("a.example.", "5", "A", "25", inTwoYears), "answer a.example. 5 A 192.0.2.1", "answer "+rrsig("A.example.", "5", "A", "15", inTwoYears)),
+			want: rows("answer "+rrsig("a.example.", "15", "A", "25", inTwoYears), "answer a.example. 15 A 192.0.2.1", "answer "+rrsig("A.example.", "15", "A", "15", inTwoYears)), outcome: capped,
+		},
+		{
+			name: "a signature limits its own RRset", directives: window, // case 3
+			in: rows(
+				"answer a.wild.example. 0 A 192.0.2.1", "answer "+rrsig("a.wild.example.", "0", "A", "3600", inTwoYears),
+				"authority wild.example. 0 NSEC z.example. A", "authority "+rrsig("wild.example.", "0", "NSEC", "5", inTwoYears),
+			),
+			want: rows(
+				"answer a.wild.example. 33..45 A 192.0.2.1", "answer "+rrsig("a.wild.example.", "33..45", "A", "3600", inTwoYears),
+				"authority wild.example. 5 NSEC z.example. A", "authority "+rrsig("wild.example.", "5", "NSEC", "5", inTwoYears),
+			), outcome: capped,
+		},
+		{
+			name: "wherever the signature stands", directives: floor30,
+			in:   rows("answer a.example. 5 A 192.0.2.1", "authority "+rrsig("a.example.", "5", "A", "20", inTwoYears), "authority b.example. 5 NS ns.example."),
+			want: rows("answer a.example. 20 A 192.0.2.1", "authority "+rrsig("a.example.", "20", "A", "20", inTwoYears), "authority b.example. 30 NS ns.example."), outcome: capped,
+		},
+		{
+			name: "a ceiling bounds only what is above received", directives: window,
+			in:   rows("answer a.example. 300 A 192.0.2.1", "answer "+rrsig("a.example.", "300", "A", "300", soon)),
+			want: rows("answer a.example. 180..300 A 192.0.2.1", "answer "+rrsig("a.example.", "180..300", "A", "300", soon)), outcome: jittered,
+		},
+		{
+			name: "an expired signature lowers nothing", directives: window, // case 1
+			in:   rows("answer a.example. 300 A 192.0.2.1", "answer "+rrsig("a.example.", "300", "A", "300", expired)),
+			want: rows("answer a.example. 180..300 A 192.0.2.1", "answer "+rrsig("a.example.", "180..300", "A", "300", expired)), outcome: jittered,
+		},
+		{
+			name: "but it forbids raising", directives: window, // case 2
+			in:   rows("answer a.example. 1 A 192.0.2.1", "answer "+rrsig("a.example.", "1", "A", "300", expired)),
+			want: rows("answer a.example. 1 A 192.0.2.1", "answer "+rrsig("a.example.", "1", "A", "300", expired)), outcome: capped,
+		},
+		{
+			name: "an expired signature beyond the horizon", directives: window, // case 2
+			in:   rows("answer a.example. 86400 A 192.0.2.1", "answer "+rrsig("a.example.", "86400", "A", "86400", expired)),
+			want: rows("answer a.example. 86400 A 192.0.2.1", "answer "+rrsig("a.example.", "86400", "A", "86400", expired)), outcome: unchanged,
+		},
+		{
+			name: "a signature that is not valid yet forbids raising, too", directives: window,
+			in:   rows("answer a.example. 5 A 192.0.2.1", "answer a.example. 5 RRSIG A 13 2 20 20020101000000 20010101000000 1 example. c2ln"),
+			want: rows("answer a.example. 5 A 192.0.2.1", "answer a.example. 5 RRSIG A 13 2 20 20020101000000 20010101000000 1 example. c2ln"), outcome: capped,
+		},
+		{
+			name: "an Original TTL of 0 leaves 0, whatever zero is", directives: window,
+			in:   rows("answer a.example. 0 A 192.0.2.1", "answer "+rrsig("a.example.", "0", "A", "0", inTwoYears)),
+			want: rows("answer a.example. 0 A 192.0.2.1", "answer "+rrsig("a.example.", "0", "A", "0", inTwoYears)), outcome: capped,
+		},
+		// Rule 8: copies of every kind.
 		{
 			name: "records of every kind of copy", directives: floor30, qtype: dns.TypeANY,
-			in: []string{
+			in: rows(
 				"answer a.example. 1 A 192.0.2.1", "answer a.example. 1 AAAA 2001:db8::1", "answer a.example. 1 CNAME b.example.", "answer a.example. 1 NS b.example.",
 				"answer a.example. 1 PTR b.example.", "answer a.example. 1 SRV 0 0 0 b.example.", "answer a.example. 1 MX 1 b.example.", "answer a.example. 1 MX 2 b.example.",
 				"answer a.example. 1 TXT \"x\"", "answer a.example. 1 TYPE65300 \\# 1 00", "answer a.example. 1 A 192.0.2.2", "answer a.example. 1 TXT \"y\"",
-			},
-			want: []string{
+			),
+			want: rows(
 				"answer a.example. 30 A 192.0.2.1", "answer a.example. 30 AAAA 2001:db8::1", "answer a.example. 30 CNAME b.example.", "answer a.example. 30 NS b.example.",
 				"answer a.example. 30 PTR b.example.", "answer a.example. 30 SRV 0 0 0 b.example.", "answer a.example. 30 MX 1 b.example.", "answer a.example. 30 MX 2 b.example.",
 				"answer a.example. 30 TXT \"x\"", "answer a.example. 30 TYPE65300 \\# 1 00", "answer a.example. 30 A 192.0.2.2", "answer a.example. 30 TXT \"y\"",
-			}, outcome: raised,
+			), outcome: raised,
 		},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				if tt.qtype == 0 {
-					tt.qtype = dns.TypeA
-				}
-				in, before := message(t, tt.in...), message(t, tt.in...)
-				h := newTTLFloor(t, tt.directives, respond(in))
-				h.place.Store(&place{view: tt.name})
-				t.Cleanup(func() { meters.retain(inUse) })
+		if tt.qtype == 0 {
+			tt.qtype = dns.TypeA
+		}
+		for end := range 2 {
+			t.Run(tt.name+[]string{", start of the window", ", end of it"}[end], func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					in, before, want := message(t, tt.in...), text(message(t, tt.in...)), text(message(t, atEnd(tt.want, end)...))
+					h := newTTLFloor(t, tt.directives, respond(in))
+					h.view = t.Name()
+					h.draw = func(n uint32) uint32 { return (n - 1) * uint32(end) }
+					for _, z := range h.zones.byName {
+						if z.other.jitter == scheduled {
+							z.other.jitter = random // with the same windows
+						}
+					}
+					t.Cleanup(meters.retain)
 
-				out := exchange(t, h, "a.example.", tt.qtype)
-				checkText(t, text(out), tt.want)
-				if text(in) != text(before) {
-					t.Errorf("the message from below was written to:\n%s", text(in))
-				}
-				if (out == in) != (tt.outcome == unchanged) {
-					t.Errorf("same message: %v, want %v", out == in, tt.outcome == unchanged)
-				}
-				m := meters.get(labels{zone: "example.", view: tt.name})
-				for o := range outcomes {
-					want := uint64(0)
-					if o == tt.outcome {
-						want = 1
+					out := exchange(t, h, "a.example.", tt.qtype)
+					if got := text(out); got != want {
+						t.Errorf("got\n%swant\n%s", got, want)
 					}
-					if got := m.responses[o].Load(); got != want {
-						t.Errorf("outcome %s counted %d times, want %d", outcomeNames[o], got, want)
+					if text(in) != before {
+						t.Errorf("the message from below was written to:\n%s", text(in))
 					}
-				}
+					if (out == in) != (want == before) {
+						t.Errorf("same message: %v, want %v", out == in, want == before)
+					}
+					expect := tt.outcome
+					if expect == jittered && want == before { // the end of the window is what came
+						expect = unchanged
+					}
+					for o, c := range meters.get(labels{zone: "example.", view: h.view}).responses {
+						if got := counted(t, c); (got == 1) != (outcome(o) == expect) {
+							t.Errorf("outcome %s counted %v times, want %s once", outcomeNames[o], got, outcomeNames[expect])
+						}
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
-// checkText compares a message with lines in which a TTL may be one of two,
-// "33|34", but the same one in all of them.
-func checkText(t *testing.T, got string, want []string) {
-	t.Helper()
-	var low, high strings.Builder
-	m := func(pick int) string {
-		lines := make([]string, len(want))
-		for i, line := range want {
-			words := strings.Split(line, " ")
-			for j, word := range words {
-				if ttls := strings.Split(word, "|"); len(ttls) == 2 {
-					words[j] = ttls[pick]
-				}
+// atEnd returns lines with one end of each window in its place.
+func atEnd(lines []string, end int) []string {
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		words := strings.Split(line, " ")
+		for j, word := range words {
+			if ends := strings.Split(word, ".."); len(ends) == 2 {
+				words[j] = ends[end]
 			}
-			lines[i] = strings.Join(words, " ")
 		}
-		return text(message(t, lines...))
+		out[i] = strings.Join(words, " ")
 	}
-	low.WriteString(m(0))
-	high.WriteString(m(1))
-	if got != low.String() && got != high.String() {
-		t.Errorf("got\n%swant\n%sor\n%s", got, low.String(), high.String())
-	}
+	return out
 }
 
 // TestUntouched has what passes without even being wrapped.
@@ -378,10 +539,10 @@ func TestPassedOn(t *testing.T) {
 	}
 	t.Run("a packed message is counted", func(t *testing.T) {
 		m := meters.get(labels{zone: "example."})
-		before := m.responses[raw].Load()
+		before := counted(t, m.responses[raw])
 		w := serve(t, func(w dns.ResponseWriter) error { _, err := w.Write([]byte("packed")); return err })
-		if w.Len != len("packed") || m.responses[raw].Load() != before+1 {
-			t.Errorf("wrote %d octets, counted %d", w.Len, m.responses[raw].Load()-before)
+		if got := counted(t, m.responses[raw]); w.Len != len("packed") || got != before+1 {
+			t.Errorf("wrote %d octets, counted %v", w.Len, got-before)
 		}
 	})
 	t.Run("nil records", func(t *testing.T) {
@@ -397,11 +558,38 @@ func TestPassedOn(t *testing.T) {
 			t.Errorf("got %v", w.Msg)
 		}
 	})
-	t.Run("nil message", func(t *testing.T) {
-		written := false
-		w := &responseWriter{ResponseWriter: writerFunc{write: func(m *dns.Msg) error { written = m == nil; return nil }}}
-		if err := w.WriteMsg(nil); err != nil || !written {
-			t.Errorf("written %v, error %v", written, err)
+	t.Run("a nil message is an error", func(t *testing.T) {
+		w := serve(t, func(w dns.ResponseWriter) error {
+			if err := w.WriteMsg(nil); err == nil || err.Error() != "ttlfloor: response message is nil" {
+				t.Errorf("error %v", err)
+			}
+			return nil
+		})
+		if w.Msg != nil {
+			t.Errorf("wrote %v", w.Msg)
+		}
+	})
+	t.Run("a second message does not change the first", func(t *testing.T) { // case 14
+		var first, second *dns.Msg
+		var was string
+		next := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, _ *dns.Msg) (int, error) {
+			_ = w.WriteMsg(message(t, "answer a.example. 1 A 192.0.2.1"))
+			_ = w.WriteMsg(message(t, "answer a.example. 2 A 192.0.2.2"))
+			return 0, nil
+		})
+		w := writerFunc{write: func(m *dns.Msg) error {
+			if first == nil {
+				first, was = m, text(m)
+			} else {
+				second = m
+			}
+			return nil
+		}}
+		if _, err := newTTLFloor(t, "ttlfloor 30s example", next).ServeDNS(context.Background(), w, new(dns.Msg).SetQuestion("a.example.", dns.TypeA)); err != nil {
+			t.Fatal(err)
+		}
+		if text(first) != was || second == nil || text(second) == was {
+			t.Errorf("the first message is\n%swas\n%s", text(first), was)
 		}
 	})
 	t.Run("no next plugin", func(t *testing.T) {
@@ -432,7 +620,9 @@ func TestForeignRecords(t *testing.T) {
 	in := &dns.Msg{Answer: []dns.RR{byValue{a[0].(*dns.A)}, &behind{a[1].(*dns.A)}}}
 	before := text(in)
 	out := exchange(t, newTTLFloor(t, "ttlfloor 30s example {\n jitter off\n }", respond(in)), "a.example.", dns.TypeA)
-	checkText(t, text(out), []string{"answer a.example. 30 A 192.0.2.1", "answer a.example. 30 A 192.0.2.2"})
+	if got, want := text(out), text(message(t, "answer a.example. 30 A 192.0.2.1", "answer a.example. 30 A 192.0.2.2")); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
 	if text(in) != before {
 		t.Errorf("the message was written to:\n%s", text(in))
 	}
@@ -493,11 +683,11 @@ func TestAllocations(t *testing.T) {
 	if few, many := allocs("ttlfloor 30s .", mixed(2), name), allocs("ttlfloor 30s .", mixed(100), name); few != many {
 		t.Errorf("changed, mixed types: %v allocations for 6 records, %v for 300", few, many)
 	}
-	const both = 2 // ours, and that of plugin.NextOrFailure
-	if got := allocs("ttlfloor 5s .", srvAnswer(t, 20, 3600), name); got > both+3 {
+	const unwritten = 3 // the writer, the context, and that of plugin.NextOrFailure
+	if got := allocs("ttlfloor 5s .", srvAnswer(t, 20, 3600), name); got > unwritten+3 {
 		t.Errorf("jittered: %v allocations", got)
 	}
-	if got := allocs("ttlfloor 5s . {\n jitter off\n }", srvAnswer(t, 20, 5), name); got != both {
-		t.Errorf("unchanged: %v allocations, want %d", got, both)
+	if got := allocs("ttlfloor 5s . {\n jitter off\n }", srvAnswer(t, 20, 5), name); got != unwritten {
+		t.Errorf("unchanged: %v allocations, want %d", got, unwritten)
 	}
 }

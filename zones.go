@@ -10,9 +10,19 @@ import (
 // zone is a zone that the configuration names, with its rules.
 type zone struct {
 	name   string
-	typed  map[uint16]*rule              // by query type
-	other  *rule                         // for the types not in typed; nil if there is none
-	meters atomic.Pointer[[]serverMeter] // so that finding one takes no lock
+	typed  map[uint16]*rule         // by query type
+	other  *rule                    // for the types not in typed; nil if there is none
+	meters atomic.Pointer[[]*meter] // of each server, so that finding one takes no lock
+}
+
+// observes tells whether a rule of the zone changes nothing.
+func (z *zone) observes() bool {
+	for _, r := range z.typed {
+		if r.observe {
+			return true
+		}
+	}
+	return z.other != nil && z.other.observe
 }
 
 // rule returns z's rule for a query, or nil.
@@ -48,6 +58,7 @@ func (z *zones) insert(r *rule) (name, types string, other *rule) {
 		in := z.byName[name]
 		if in == nil {
 			in = &zone{name: name, typed: make(map[uint16]*rule)}
+			in.meters.Store(new([]*meter))
 			z.byName[name] = in
 			z.add(name)
 		}

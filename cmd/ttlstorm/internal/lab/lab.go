@@ -21,9 +21,10 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 
 	"github.com/miekg/dns"
-	"github.com/ttlfloor/ttlfloor"
+	_ "github.com/ttlfloor/ttlfloor"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/client"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
+	"github.com/ttlfloor/ttlfloor/internal/chance"
 )
 
 // Run is one run of clients against a treatment.
@@ -169,6 +170,7 @@ func chain(directives []string, next plugin.Handler, r *rand.Rand) (plugin.Handl
 		if _, err := fmt.Sscan(directive, &name); err != nil {
 			return nil, fmt.Errorf("directive %q: %w", directive, err)
 		}
+		c.Set(chance.Key{}, r.Uint32N)
 		setup, err := caddy.DirectiveAction("dns", name)
 		if err != nil {
 			return nil, err
@@ -178,9 +180,6 @@ func chain(directives []string, next plugin.Handler, r *rand.Rand) (plugin.Handl
 		}
 		plugins := dnsserver.GetConfig(c).Plugin
 		next = plugins[len(plugins)-1](next)
-		if t, ok := next.(*ttlfloor.TTLFloor); ok {
-			t.Draw = r.Uint32N
-		}
 	}
 	return next, nil
 }
