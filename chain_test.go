@@ -14,7 +14,6 @@ import (
 	"weak"
 
 	"github.com/coredns/caddy"
-	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 
@@ -264,13 +263,6 @@ func TestInner(t *testing.T) {
 	if got := sample(t, "coredns_ttlfloor_served_ttl_seconds", "zone", "other.").GetHistogram().GetSampleCount(); got != 1 {
 		t.Errorf("%d responses for the inner zone, want 1", got)
 	}
-}
-
-// TestDNS64 has a plugin outside of ttlfloor that makes two lookups.
-func TestDNS64(t *testing.T) {
-	s := start(t, block("example", "dns64 {\nallow_ipv4\n}", "ttlfloor 30s {\nnegative 30s\n}", source(0),
-		"template IN AAAA {\nauthority \"{{ .Zone }} 0 IN SOA ns.{{ .Zone }} h.{{ .Zone }} 1 2 3 4 0\"\n}"))
-	checkTTL(t, "synthesized", s.ttl(t, "a.example.", dns.TypeAAAA), 33, 45)
 }
 
 // TestRewriteName shows that the name that the client asked for decides.
@@ -593,32 +585,6 @@ func TestReload(t *testing.T) {
 	if left := series(t, "example."); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-}
-
-func TestCacheOutside(t *testing.T) {
-	order := dnsserver.Directives
-	t.Cleanup(func() {
-		if err := dnsserver.SetDirectives(order); err != nil {
-			t.Error(err)
-		}
-	})
-	below := slices.DeleteFunc(slices.Clone(order), func(d string) bool { return d == pluginName })
-	below = slices.Insert(below, slices.Index(below, "cache")+1, pluginName)
-	if err := dnsserver.SetDirectives(below); err != nil {
-		t.Fatal(err)
-	}
-	inst, err := caddy.Start(input(block("example", "cache", source(0), "ttlfloor 30s")))
-	if err == nil {
-		inst.ShutdownCallbacks()
-		t.Fatal("started")
-	}
-	for _, part := range []string{"plugin/ttlfloor: Corefile:7 ", `"cache:cache"`, `"ttlfloor:github.com/ttlfloor/ttlfloor"`, "plugin.cfg"} {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("no %q in %q", part, err)
-		}
-	}
-	s := start(t, block("example", source(0), "ttlfloor 30s")) // no cache, no harm
-	checkTTL(t, "without cache", s.ttl(t, "a.example.", dns.TypeA), 33, 45)
 }
 
 func TestRefusedAtStart(t *testing.T) {

@@ -174,9 +174,9 @@ func (s *meterSet) Collect(ch chan<- prometheus.Metric) {
 
 // expose makes the series of every zone, so that a rule that no query takes can be
 // seen, too.
-func (t *TTLFloor) expose(servers []string) {
+func (t *TTLFloor) expose() {
 	for _, z := range t.zones.byName {
-		for _, server := range servers {
+		for _, server := range t.servers {
 			value := 0.0
 			if z.observes() {
 				value = 1

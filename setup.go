@@ -2,7 +2,6 @@ package ttlfloor
 
 import (
 	"net"
-	"slices"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -29,23 +28,19 @@ func setup(c *caddy.Controller) error {
 
 	c.OnStartup(func() error {
 		cfg := dnsserver.GetConfig(c)
-		if cfg.Handler("cache") != nil && cacheOutside(dnsserver.Directives) {
+		if err := checkPlace(cfg.Handlers()); err != nil {
 			directive.Next()
-			return plugin.Error(pluginName, directive.Err(errCacheOutside))
+			return plugin.Error(pluginName, directive.Err(err.Error()))
 		}
-		addrs, err := servers(c)
-		if err != nil {
-			return plugin.Error(pluginName, err)
-		}
-		t.view = cfg.ViewName
-		t.expose(addrs)
+		warn(c, rules)
+		t.view, t.servers = cfg.ViewName, servers(c)
+		t.expose()
 		return nil
 	})
-	c.OnRestartFailed(func() error { // what the instance that failed has left
-		addrs, err := servers(c)
-		t.expose(addrs)
+	c.OnRestartFailed(func() error { // the instance that failed may have got to its metrics
+		t.expose()
 		meters.retain()
-		return err
+		return nil
 	})
 	c.OnShutdown(func() error {
 		meters.retain()
@@ -59,32 +54,25 @@ func setup(c *caddy.Controller) error {
 	return nil
 }
 
-const errCacheOutside = `"ttlfloor" is compiled in below "cache", which would store one spread TTL and hand it to everyone; ` +
-	`in plugin.cfg move the line "ttlfloor:github.com/ttlfloor/ttlfloor" above "cache:cache", best directly above "rewrite:rewrite", and build again`
-
-// cacheOutside tells whether a directive order makes *cache* see the responses
-// after *ttlfloor*.
-func cacheOutside(directives []string) bool {
-	return slices.Index(directives, "cache") < slices.Index(directives, pluginName)
-}
-
 // instanceKey is where a Caddy instance stores its handlers.
 type instanceKey struct{}
 
-// servers returns the addresses of the servers of c's server block, as CoreDNS
-// labels its metrics with them.
-func servers(c *caddy.Controller) (addrs []string, err error) {
-	for i := range c.ServerBlockKeys {
-		key := *c
-		key.ServerBlockKeyIndex = i
-		cfg := dnsserver.GetConfig(&key)
-		for _, host := range cfg.ListenHosts {
-			addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, cfg.Port))
-			if err != nil {
-				return nil, err
-			}
+// servers returns the addresses of the servers of c's server block.
+func servers(c *caddy.Controller) (addrs []string) {
+	for block, cfg := range configs(c) {
+		if block == c.ServerBlockIndex {
+			addrs = append(addrs, addresses(cfg)...)
+		}
+	}
+	return addrs
+}
+
+// addresses returns those of a configuration, as CoreDNS writes them.
+func addresses(cfg *dnsserver.Config) (addrs []string) {
+	for _, host := range cfg.ListenHosts {
+		if addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, cfg.Port)); err == nil {
 			addrs = append(addrs, cfg.Transport+"://"+addr.String())
 		}
 	}
-	return addrs, nil
+	return addrs
 }

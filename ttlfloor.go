@@ -36,10 +36,11 @@ const pluginName = "ttlfloor"
 type TTLFloor struct {
 	Next plugin.Handler
 
-	zones zones
-	view  string                // of the server block; known once the servers are made
-	epoch time.Time             // second 0 of the schedules, on the clock that does not go back
-	draw  func(n uint32) uint32 // a number below n
+	zones   zones
+	view    string                // of the server block; known at startup
+	servers []string              // that have it, as CoreDNS labels its metrics with them; known at startup
+	epoch   time.Time             // second 0 of the schedules, on the clock that does not go back
+	draw    func(n uint32) uint32 // a number below n
 }
 
 func newHandler(rules []*rule) *TTLFloor {
