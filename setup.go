@@ -33,6 +33,9 @@ func setup(c *caddy.Controller) error {
 			return plugin.Error(pluginName, directive.Err(err.Error()))
 		}
 		warn(c, rules)
+		for _, cfg := range configs(c) {
+			markBelow(cfg.Handler("cache"))
+		}
 		t.view, t.servers = cfg.ViewName, servers(c)
 		t.expose()
 		return nil

@@ -62,24 +62,7 @@ func (t *TTLFloor) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	}
 	rw.arrived = time.Since(rw.meter.epoch)
 	rw.meter.count(rw.arrived)
-	return plugin.NextOrFailure(pluginName, t.Next, inner{ctx}, rw, r)
-}
-
-// inner is the context below a handler. Some plugins ask the server for a part of
-// their answer, such as the target of a CNAME. Were those lookups spread, *cache*
-// would store the result and hand it to everyone. It holds nothing of the query,
-// since a plugin may keep it.
-type inner struct{ context.Context }
-
-// innerKey is the context key that an inner has.
-type innerKey struct{}
-
-// Value implements context.Context.
-func (c inner) Value(key any) any {
-	if key == (innerKey{}) {
-		return true
-	}
-	return c.Context.Value(key)
+	return plugin.NextOrFailure(pluginName, t.Next, ctx, rw, r)
 }
 
 // match returns the rule for a query and its zone, or nil if the response is
