@@ -66,7 +66,7 @@ func parseRule(c *caddy.Controller) (*rule, error) {
 	at := *c // errors name this line, which a token with a line feed in it ends otherwise
 	args := c.RemainingArgs()
 	if slices.Contains(args, pluginName) { // tokens of an import have the lines that they had
-		return nil, at.Errf("%q stands on the line of the rule at %s again, as where a snippet of one line is imported twice; accepted is one import in a server block, and one rule on a line", pluginName, r.at)
+		return nil, at.Errf("%q stands on the line of the rule at %s again, as where a snippet or a file is imported twice; accepted is one import in a server block, and one rule on a line", pluginName, r.at)
 	}
 	if len(args) > 0 && isNumber(args[0]) {
 		if unit.MatchString(strings.Join(args, " ") + " ") {

@@ -207,8 +207,8 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor {\n zero 30 s\n }", `2: option "zero 30 s" has 2 arguments; accepted is one TTL`},
 		{"ttlfloor {\n zero 30s,\n }", `2: zero "30s," is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 596523h14m7s`},
 		{"ttlfloor 30s a.example\nttlfloor 30s b.example\n\nttlfloor 30s c.example b.example", `4: zone "b.example." has a rule for all types already, at Testfile:2; accepted is one rule for a zone and type, and one for the zone without types`},
-		{"ttlfloor 30s a.example ttlfloor 30s a.example", `1: "ttlfloor" stands on the line of the rule at Testfile:1 again, as where a snippet of one line is imported twice; accepted is one import in a server block, and one rule on a line`},
-		{"ttlfloor ttlfloor", `1: "ttlfloor" stands on the line of the rule at Testfile:1 again, as where a snippet of one line is imported twice; accepted is one import in a server block, and one rule on a line`},
+		{"ttlfloor 30s a.example ttlfloor 30s a.example", `1: "ttlfloor" stands on the line of the rule at Testfile:1 again, as where a snippet or a file is imported twice; accepted is one import in a server block, and one rule on a line`},
+		{"ttlfloor ttlfloor", `1: "ttlfloor" stands on the line of the rule at Testfile:1 again, as where a snippet or a file is imported twice; accepted is one import in a server block, and one rule on a line`},
 	} {
 		t.Run(tt.in, func(t *testing.T) {
 			c := caddy.NewTestController("dns", tt.in)

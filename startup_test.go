@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -103,6 +104,59 @@ func TestWarnings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := warnings(t, tt.corefile); !slices.Equal(got, tt.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
+			}
+		})
+	}
+}
+
+// TestImports has variables, snippets and files in the place of what they hold.
+func TestImports(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	a, b := file("a", "# a rule\nttlfloor 30s a.example\n"), file("b", "ttlfloor 40s b.example a.example\n")
+	t.Setenv("TTLFLOOR_ZONES", "a.local b.local")
+	t.Setenv("TTLFLOOR_LINES", "a.local\nb.local")
+	t.Setenv("TTLFLOOR_ZONE", "a.example")
+	const (
+		blank = ` holds a blank, as a variable with several zones does; accepted is one zone: write the zones out, each by itself`
+		one   = `; accepted is one rule for a zone and type, and one for the zone without types`
+		again = `"ttlfloor" stands on the line of the rule at Corefile:1 again, as where a snippet or a file is imported twice; accepted is one import in a server block, and one rule on a line`
+	)
+	for _, tt := range []struct{ name, corefile, err string }{
+		{"a variable with a zone", block("example", "ttlfloor 30s {$TTLFLOOR_ZONE}", source(0)), ""},
+		{"a variable with several", block(".", "ttlfloor 30s {$TTLFLOOR_ZONES}", source(0)), `Corefile:3 - Error during parsing: "a.local b.local"` + blank},
+		{"a variable of several lines, on the last but one", block(".", "ttlfloor 30s {$TTLFLOOR_LINES}", "cache 30", source(0)), `Corefile:3 - Error during parsing: "a.local\nb.local"` + blank},
+		{"a variable that is not set", block(".", "ttlfloor 30s {$TTLFLOOR_NONE}", source(0)), `Corefile:3 - Error during parsing: "" is empty, as a variable is that is not set; accepted is a domain name or a network in CIDR notation`},
+		{"a snippet of one line, twice", "(tf) { ttlfloor 30s a.example }\n" + block("example", "import tf", source(0), "import tf"), `Corefile:1 - Error during parsing: ` + again},
+		{"a snippet of one word, twice", "(tf) { ttlfloor }\n" + block("example", "import tf", "import tf", source(0)), `Corefile:1 - Error during parsing: ` + again},
+		{"a snippet of several lines, twice", "(tf) {\nttlfloor 30s a.example {\nnegative off\n}\n}\n" + block("example", "import tf", "import tf", source(0)),
+			`Corefile:2 - Error during parsing: zone "a.example." has a rule for all types already, at Corefile:2, which is this one, imported twice` + one},
+		{"a snippet of two rules, twice", "(tf) {\nttlfloor 30s a.example\nttlfloor 30s b.example\n}\n" + block("example", "import tf", "import tf", source(0)),
+			`Corefile:2 - Error during parsing: zone "a.example." has a rule for all types already, at Corefile:2, which is this one, imported twice` + one},
+		{"a snippet in two server blocks", "(tf) { ttlfloor 30s }\n" + block("example", "import tf", source(0)) + block("org", "import tf", source(0)), ""},
+		{"a file twice", block("example", "import "+a, source(0), "import "+a), a + `:2 - Error during parsing: "ttlfloor" stands on the line of the rule at ` + a + `:2 again, as where a snippet or a file is imported twice; accepted is one import in a server block, and one rule on a line`},
+		{"two files", block("example", "import "+a, "import "+b, source(0)), b + `:1 - Error during parsing: zone "a.example." has a rule for all types already, at ` + a + `:2` + one},
+		{"a file and the Corefile", block("example", "ttlfloor 30s a.example", "import "+a, source(0)), a + `:2 - Error during parsing: zone "a.example." has a rule for all types already, at Corefile:3` + one},
+		{"two files in two server blocks", block("example", "import "+a, source(0)) + block("b.example a.example", "import "+b, source(0)), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.err == "" {
+				start(t, tt.corefile)
+				return
+			}
+			inst, err := caddy.Start(input(tt.corefile))
+			if err == nil {
+				inst.ShutdownCallbacks()
+				t.Fatal("started")
+			}
+			if want := "plugin/ttlfloor: " + tt.err; err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
 	}
