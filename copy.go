@@ -26,8 +26,6 @@ type copier struct {
 	a     slab[dns.A]
 	aaaa  slab[dns.AAAA]
 	cname slab[dns.CNAME]
-	ns    slab[dns.NS]
-	ptr   slab[dns.PTR]
 	rrsig slab[dns.RRSIG]
 	soa   slab[dns.SOA]
 	srv   slab[dns.SRV]
@@ -44,10 +42,6 @@ func (c *copier) copy(into, from []dns.RR, most int, ttl uint32) int {
 		return run(&c.aaaa, into, from, most, ttl)
 	case *dns.CNAME:
 		return run(&c.cname, into, from, most, ttl)
-	case *dns.NS:
-		return run(&c.ns, into, from, most, ttl)
-	case *dns.PTR:
-		return run(&c.ptr, into, from, most, ttl)
 	case *dns.RRSIG:
 		return run(&c.rrsig, into, from, most, ttl)
 	case *dns.SOA:

@@ -58,7 +58,7 @@ func TestParse(t *testing.T) {
 		{name: "units with their last dot, and behind a whole TTL", in: "ttlfloor 30 s. m", policy: defaults, zones: "m. s."},
 		{name: "a unit behind a TTL that has one", in: "ttlfloor 30s s", policy: defaults, zones: "s."},
 		{name: "a duration of two parts", in: "ttlfloor 30s30s", policy: with(func(p *policy) { p.floor, p.zero = 60, 60 })},
-		{name: "observe", in: "ttlfloor {\n observe\n jitter off\n }", policy: with(func(p *policy) { p.spread = false }), jitter: off, observe: true},
+		{name: "observe", in: "ttlfloor {\n observe\n jitter off\n }", policy: with(func(p *policy) { p.low, p.high, p.spread = 0, 0, false }), jitter: off, observe: true},
 		{name: "zero", in: "ttlfloor {\n zero 1m\n }", policy: with(func(p *policy) { p.zero = 60 })},
 		{name: "zero at FLOOR and max", in: "ttlfloor {\n max 30s\n zero 30s\n }", policy: with(func(p *policy) { p.max = 30 })},
 		{name: "negative", in: "ttlfloor {\n negative 1m\n }", policy: with(func(p *policy) { p.negative = 60 })},

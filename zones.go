@@ -1,6 +1,7 @@
 package ttlfloor
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -81,7 +82,7 @@ func (z *zones) insert(r *rule) (name, types string, other *rule) {
 // match returns the longest zone that has a rule for a query, and the rule; a
 // rule that excepts the name is as if it were not there.
 func (z *zones) match(qname string, qtype uint16) (*zone, *rule) {
-	for suffix := z.next(qname, false); suffix != ""; suffix = z.next(suffix, true) {
+	for suffix := z.next(qname, len(qname)+1); suffix != ""; suffix = z.next(qname, len(suffix)) {
 		if zone := z.byName[strings.ToLower(suffix)]; zone != nil {
 			if r := zone.rule(qname, qtype); r != nil {
 				return zone, r
@@ -93,33 +94,37 @@ func (z *zones) match(qname string, qtype uint16) (*zone, *rule) {
 
 // holds tells whether a name is in one of the zones.
 func (z *zones) holds(qname string) bool {
+	if len(z.byName) == 0 {
+		return false
+	}
 	_, r := z.match(qname, dns.TypeNone)
 	return r != nil
 }
 
-// lengths is the set of the lengths that zones have: the suffixes of a name that
-// have others need not be looked up. A name of 255 octets that are written as
-// \DDD has up to 1004 characters.
-type lengths [16]uint64
+// lengths are those that zones have, greatest first: the suffixes of a name that
+// have others need not be looked up.
+type lengths []int
 
-func (l *lengths) add(zone string) { l[len(zone)/64] |= 1 << (len(zone) % 64) }
-
-func (l *lengths) has(suffix string) bool {
-	n := len(suffix)
-	return n < 64*len(l) && l[n/64]&(1<<(n%64)) != 0
+func (l *lengths) add(zone string) {
+	if !slices.Contains(*l, len(zone)) {
+		*l = append(*l, len(zone))
+		slices.SortFunc(*l, func(a, b int) int { return b - a })
+	}
 }
 
-// next returns the longest suffix of a name that has one of the lengths, or the
-// longest below the name itself, and "" if there is none. It is a plain loop and
-// no iterator, whose frames would make the stack of a query grow.
-func (l *lengths) next(name string, below bool) string {
-	for off, end := 0, false; !end; off, end = dns.NextLabel(name, off) {
-		if (off > 0 || !below) && l.has(name[off:]) {
-			return name[off:]
+// next returns the longest suffix of a name that has one of the lengths below a
+// length, and "" if there is none.
+func (l lengths) next(name string, below int) string {
+	for _, n := range l {
+		switch start := len(name) - n; {
+		case n >= below || start < 0:
+		case start == 0, n == 1, name[start-1] == '.' && !escaped(name[:start-1]):
+			return name[start:]
 		}
-	}
-	if l.has(".") && name != "." {
-		return "."
 	}
 	return ""
 }
+
+// escaped tells whether what follows a part of a name is escaped: whether an odd
+// number of backslashes is at its end.
+func escaped(part string) bool { return (len(part)-len(strings.TrimRight(part, `\`)))%2 == 1 }
