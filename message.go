@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/ttlfloor/ttlfloor/internal/records"
 )
 
 // The sections of a message that hold records.
@@ -179,8 +181,8 @@ func (r *reading) lowest() (received, served uint32, ok bool) {
 // copied, the message itself to out, since *cache* and *file* keep the records
 // that they hand out.
 func (r *reading) write(m, out *dns.Msg) *dns.Msg {
-	copyMsg(out, m)
-	var copies copier
+	records.Message(out, m)
+	var copies records.Copier
 	for i, into := range sections(out) {
 		section := sections(m)[i]
 		for j, n := 0, 1; j < len(section); j, n = j+n, 1 {
@@ -198,7 +200,7 @@ func (r *reading) write(m, out *dns.Msg) *dns.Msg {
 			if r.plain {
 				most = len(section) - j
 			}
-			n = copies.copy(into[j:], section[j:], most, s.out)
+			n = copies.Copy(into[j:], section[j:], most, s.out)
 			if raise {
 				into[j].(*dns.SOA).Minttl = s.out
 			}

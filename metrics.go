@@ -1,14 +1,12 @@
 package ttlfloor
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin"
-	"github.com/coredns/coredns/plugin/metrics"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -41,19 +39,16 @@ var (
 	observing   = promauto.NewGaugeVec(prometheus.GaugeOpts(opts("observing",
 		"1 where a rule of the zone decides and counts, and changes nothing.")), labelNames)
 
-	// Those below are set when they are collected.
-	dispersion = prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("query_dispersion_ratio",
-		"Variance over mean of queries per second, in the 60 seconds up to the last query: about 1 for independent clients, far above 1 for a herd.")), labelNames)
-	peakRatio = prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("query_peak_ratio",
-		"Queries in the busiest second over the mean second, in the 60 seconds up to the last query.")), labelNames)
-	peak = prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("query_peak",
-		"Queries in the busiest of the 60 seconds up to the last query.")), labelNames)
-
 	vectors = []interface {
-		prometheus.Collector
 		DeletePartialMatch(labels prometheus.Labels) int
-	}{dispersion, peakRatio, peak, observing, responsesTotal, zeroTTLTotal, receivedTTL, servedTTL}
-	collected = vectors[:3]
+	}{responsesTotal, zeroTTLTotal, receivedTTL, servedTTL, observing}
+
+	// Of arrivals, in the order of spread.
+	spreadDescs = [...]*prometheus.Desc{
+		newDesc("query_dispersion_ratio", "Variance over mean of queries per second, in the 60 seconds up to the last query: about 1 for independent clients, far above 1 for a herd."),
+		newDesc("query_peak_ratio", "Queries in the busiest second over the mean second, in the 60 seconds up to the last query."),
+		newDesc("query_peak", "Queries in the busiest of the 60 seconds up to the last query."),
+	}
 
 	meters = newMeterSet()
 )
@@ -63,13 +58,18 @@ func opts(name, help string) prometheus.Opts {
 }
 
 func newTTLHistogram(name, help string) *prometheus.HistogramVec {
+	o := opts(name, help)
 	return promauto.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: plugin.Namespace, Subsystem: pluginName, Name: name, Help: help, Buckets: ttlBuckets,
+		Namespace: o.Namespace, Subsystem: o.Subsystem, Name: o.Name, Help: o.Help, Buckets: ttlBuckets,
 	}, labelNames)
 }
 
+func newDesc(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(plugin.Namespace, pluginName, name), help, labelNames, nil)
+}
+
 // labels are the values of labelNames.
-type labels struct{ server, zone, view string }
+type labels [3]string
 
 // meter has the series of one set of labels.
 type meter struct {
@@ -110,13 +110,11 @@ func (s *meterSet) get(l labels) *meter {
 	m := s.byLabels[l]
 	if m == nil {
 		m = &meter{
-			labels: l, arrivals: arrivals{epoch: time.Now()},
-			zeroTTL:  zeroTTLTotal.WithLabelValues(l.server, l.zone, l.view),
-			received: receivedTTL.WithLabelValues(l.server, l.zone, l.view),
-			served:   servedTTL.WithLabelValues(l.server, l.zone, l.view),
+			labels: l, arrivals: arrivals{epoch: time.Now()}, zeroTTL: zeroTTLTotal.WithLabelValues(l[:]...),
+			received: receivedTTL.WithLabelValues(l[:]...), served: servedTTL.WithLabelValues(l[:]...),
 		}
 		for o, name := range outcomeNames {
-			m.responses[o] = responsesTotal.WithLabelValues(l.server, l.zone, l.view, name)
+			m.responses[o] = responsesTotal.WithLabelValues(append(l[:], name)...)
 		}
 		s.byLabels[l] = m
 	}
@@ -144,7 +142,7 @@ func (s *meterSet) retain() {
 		if !used[m] {
 			delete(s.byLabels, l)
 			for _, v := range vectors {
-				v.DeletePartialMatch(prometheus.Labels{"server": l.server, "zone": l.zone, "view": l.view})
+				v.DeletePartialMatch(prometheus.Labels{"server": l[0], "zone": l[1], "view": l[2]})
 			}
 		}
 	}
@@ -152,8 +150,8 @@ func (s *meterSet) retain() {
 
 // Describe implements prometheus.Collector.
 func (s *meterSet) Describe(ch chan<- *prometheus.Desc) {
-	for _, v := range collected {
-		v.Describe(ch)
+	for _, desc := range spreadDescs {
+		ch <- desc
 	}
 }
 
@@ -163,12 +161,9 @@ func (s *meterSet) Collect(ch chan<- prometheus.Metric) {
 	defer s.mu.Unlock()
 	for l, m := range s.byLabels {
 		of := m.spread(time.Since(m.epoch))
-		dispersion.WithLabelValues(l.server, l.zone, l.view).Set(of.dispersion)
-		peakRatio.WithLabelValues(l.server, l.zone, l.view).Set(of.ratio)
-		peak.WithLabelValues(l.server, l.zone, l.view).Set(of.peak)
-	}
-	for _, v := range collected {
-		v.Collect(ch)
+		for i, v := range [...]float64{of.dispersion, of.ratio, of.peak} {
+			ch <- prometheus.MustNewConstMetric(spreadDescs[i], prometheus.GaugeValue, v, l[:]...)
+		}
 	}
 }
 
@@ -177,19 +172,9 @@ func (s *meterSet) Collect(ch chan<- prometheus.Metric) {
 func (t *TTLFloor) expose() {
 	for _, z := range t.zones.byName {
 		for _, server := range t.servers {
-			value := 0.0
-			if z.observes() {
-				value = 1
-			}
-			t.meter(z, server)
-			observing.WithLabelValues(server, z.name, t.view).Set(value)
+			observing.WithLabelValues(t.meter(z, server).labels[:]...).Set(z.observing)
 		}
 	}
-}
-
-// meterOf returns the meter of a zone for the server that handles a query.
-func (t *TTLFloor) meterOf(ctx context.Context, z *zone) *meter {
-	return t.meter(z, metrics.WithServer(ctx))
 }
 
 // meter returns the meter of a zone for a server. A zone has few of them, so that a
@@ -197,7 +182,7 @@ func (t *TTLFloor) meterOf(ctx context.Context, z *zone) *meter {
 func (t *TTLFloor) meter(z *zone, server string) *meter {
 	all := z.meters.Load()
 	for _, m := range *all {
-		if m.server == server {
+		if m.labels[0] == server {
 			return m
 		}
 	}

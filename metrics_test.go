@@ -117,7 +117,7 @@ func TestArrivalsParallel(t *testing.T) {
 
 // TestMeter has what is collected, and what is left when nobody needs it.
 func TestMeter(t *testing.T) {
-	l := labels{server: "dns://:53", zone: "meter.example.", view: "v"}
+	l := labels{"dns://:53", "meter.example.", "v"}
 	m := meters.get(l)
 	t.Cleanup(meters.retain)
 	if meters.get(l) != m {
@@ -131,7 +131,7 @@ func TestMeter(t *testing.T) {
 	if n := len(series(t, "meter.example.")); n != int(outcomes)+6 {
 		t.Errorf("%d series", n)
 	}
-	if v := sample(t, "coredns_ttlfloor_zero_ttl_responses_total", "zone", l.zone).GetCounter().GetValue(); v != 1 {
+	if v := sample(t, "coredns_ttlfloor_zero_ttl_responses_total", "zone", l[1]).GetCounter().GetValue(); v != 1 {
 		t.Errorf("zero_ttl_responses_total is %v, want 1", v)
 	}
 	for name, want := range map[string]struct {
@@ -141,7 +141,7 @@ func TestMeter(t *testing.T) {
 		"coredns_ttlfloor_received_ttl_seconds": {100_030, map[float64]uint64{0: 1, 20: 1, 30: 2, 86400: 2}},
 		"coredns_ttlfloor_served_ttl_seconds":   {100_064, map[float64]uint64{0: 0, 30: 0, 40: 2, 86400: 2}},
 	} {
-		h := sample(t, name, "zone", l.zone).GetHistogram()
+		h := sample(t, name, "zone", l[1]).GetHistogram()
 		if h.GetSampleCount() != 3 || h.GetSampleSum() != want.sum {
 			t.Errorf("%s has count %d and sum %v, want 3 and %v", name, h.GetSampleCount(), h.GetSampleSum(), want.sum)
 		}

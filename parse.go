@@ -12,6 +12,8 @@ import (
 	"github.com/coredns/coredns/plugin"
 
 	"github.com/miekg/dns"
+
+	"github.com/ttlfloor/ttlfloor/internal/zonename"
 )
 
 // Defaults, in seconds and per cent.
@@ -68,11 +70,11 @@ func parseRule(c *caddy.Controller) (*rule, error) {
 	if slices.Contains(args, pluginName) { // tokens of an import have the lines that they had
 		return nil, at.Errf("%q stands on the line of the rule at %s again, as where a snippet or a file is imported twice; accepted is one import in a server block, and one rule on a line", pluginName, r.at)
 	}
-	if len(args) > 0 && isNumber(args[0]) {
+	if len(args) > 0 && zonename.IsNumber(args[0]) {
 		if unit.MatchString(strings.Join(args, " ") + " ") {
 			return nil, at.Errf("%q holds a blank; accepted is a TTL in one word (30s), or a zone with its last dot (%q)", args[0]+" "+args[1], args[1]+".")
 		}
-		if r.floor, err = parseTTL(&at, "FLOOR", args[0], week); err != nil {
+		if r.floor, err = parseTTL(&at, "FLOOR", args[:1], week); err != nil {
 			return nil, err
 		}
 		args = args[1:]
@@ -89,7 +91,11 @@ func parseRule(c *caddy.Controller) (*rule, error) {
 		}
 		given[option] = true
 		at = *c
-		if err = parseOption(&at, r, option, c.RemainingArgs()); err != nil {
+		parseOption := options[option]
+		if parseOption == nil {
+			return nil, c.Errf("unknown option %q; accepted are zero, negative, max, jitter, observe, types and except", option)
+		}
+		if err = parseOption(&at, r, c.RemainingArgs()); err != nil {
 			return nil, err
 		}
 	}
@@ -102,31 +108,13 @@ func parseRule(c *caddy.Controller) (*rule, error) {
 	return r, nil
 }
 
-func parseOption(c *caddy.Controller, r *rule, option string, args []string) error {
-	switch option {
-	case "zero":
-		return parseZero(c, r, args)
-	case "negative":
-		return parseNegative(c, r, args)
-	case "max":
-		return parseMax(c, r, args)
-	case "jitter":
-		return parseJitter(c, r, args)
-	case "types":
-		return parseTypes(c, r, args)
-	case "except":
-		return parseExcept(c, r, args)
-	case "observe":
-		if r.observe = true; len(args) > 0 {
-			return c.Errf("option %q has %d arguments; accepted is none", "observe "+strings.Join(args, " "), len(args))
-		}
-		return nil
-	}
-	return c.Errf("unknown option %q; accepted are zero, negative, max, jitter, observe, types and except", option)
+var options = map[string]func(c *caddy.Controller, r *rule, args []string) error{
+	"zero": parseZero, "negative": parseNegative, "max": parseMax, "jitter": parseJitter,
+	"observe": parseObserve, "types": parseTypes, "except": parseExcept,
 }
 
 func parseZero(c *caddy.Controller, r *rule, args []string) (err error) {
-	if r.zero, err = parseOneTTL(c, "zero", args, maxTTL); err != nil {
+	if r.zero, err = parseTTL(c, "zero", args, maxTTL); err != nil {
 		return err
 	}
 	if r.zero < r.floor || r.zero > r.max {
@@ -140,7 +128,7 @@ func parseNegative(c *caddy.Controller, r *rule, args []string) (err error) {
 		r.negative = 0
 		return nil
 	}
-	if r.negative, err = parseOneTTL(c, "negative", args, week); err != nil {
+	if r.negative, err = parseTTL(c, "negative", args, week); err != nil {
 		return fmt.Errorf("%w, or off", err)
 	}
 	if r.negative > r.max {
@@ -150,7 +138,7 @@ func parseNegative(c *caddy.Controller, r *rule, args []string) (err error) {
 }
 
 func parseMax(c *caddy.Controller, r *rule, args []string) (err error) {
-	if r.max, err = parseOneTTL(c, "max", args, maxTTL); err != nil {
+	if r.max, err = parseTTL(c, "max", args, maxTTL); err != nil {
 		return err
 	}
 	if least := max(r.floor, r.zero, r.negative); r.max < least {
@@ -207,6 +195,13 @@ func parsePercent(c *caddy.Controller, token string) (int64, error) {
 	return n, nil
 }
 
+func parseObserve(c *caddy.Controller, r *rule, args []string) error {
+	if r.observe = true; len(args) > 0 {
+		return c.Errf("option %q has %d arguments; accepted is none", "observe "+strings.Join(args, " "), len(args))
+	}
+	return nil
+}
+
 func parseTypes(c *caddy.Controller, r *rule, args []string) error {
 	if len(args) == 0 {
 		return c.Errf(`option "types" has no type; accepted are one or more query types (SRV A AAAA)`)
@@ -256,26 +251,45 @@ func parseExcept(c *caddy.Controller, r *rule, args []string) error {
 	return nil
 }
 
-func parseOneTTL(c *caddy.Controller, option string, args []string, greatest uint32) (uint32, error) {
+// parseZones normalizes zones, without repeating one; there being none, they
+// are those of the server block, as CoreDNS has them.
+func parseZones(c *caddy.Controller, args []string) (zones []string, err error) {
+	if len(args) == 0 {
+		zones = plugin.OriginsFromArgsOrServerBlock(nil, c.ServerBlockKeys)
+	}
+	for _, arg := range args {
+		names, why := zonename.Parse(arg)
+		if why != "" {
+			return nil, c.Errf("%q %s", arg, why)
+		}
+		zones = append(zones, names...)
+	}
+	for i, name := range zones {
+		var ok bool
+		if zones[i], ok = zonename.Canonical(name); !ok {
+			return nil, c.Errf("%q %s", name, zonename.NotZone)
+		}
+	}
+	slices.Sort(zones)
+	return slices.Compact(zones), nil
+}
+
+// parseTTL reads the one TTL of an option, from 1 to greatest seconds.
+func parseTTL(c *caddy.Controller, option string, args []string, greatest uint32) (uint32, error) {
 	if len(args) != 1 {
 		return 0, c.Errf("option %q has %d arguments; accepted is one TTL", strings.Join(append([]string{option}, args...), " "), len(args))
 	}
-	return parseTTL(c, option, args[0], greatest)
-}
-
-// parseTTL reads a TTL of 1 to greatest seconds.
-func parseTTL(c *caddy.Controller, option, token string, greatest uint32) (uint32, error) {
-	n, err := strconv.ParseUint(token, 10, 32)
+	n, err := strconv.ParseUint(args[0], 10, 32)
 	if err != nil {
 		var d time.Duration
-		d, err = time.ParseDuration(token)
+		d, err = time.ParseDuration(args[0])
 		if d < 0 || d%time.Second != 0 {
 			d = 0
 		}
 		n = uint64(d / time.Second) // #nosec G115 -- not negative
 	}
 	if err != nil || n < 1 || n > uint64(greatest) {
-		return 0, c.Errf("%s %q is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to %s", option, token, time.Duration(greatest)*time.Second)
+		return 0, c.Errf("%s %q is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to %s", option, args[0], time.Duration(greatest)*time.Second)
 	}
 	return uint32(n), nil // #nosec G115 -- at most greatest
 }

@@ -92,18 +92,17 @@ func serial(ttl uint32) uint32 {
 
 // decide decides the TTL of every RRset of a response, and tells whether one
 // changes. choose picks a TTL from lo to hi, both included.
-func (p *policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi uint32) uint32) (result outcome, changes bool) {
-	l := limits{policy: p, floor: p.floor, zero: p.zero}
+func (p policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi uint32) uint32) (result outcome, changes bool) {
 	k := positive
 	if denial {
-		l.floor, l.zero, k = p.negative, p.negative, denying
+		p.floor, p.zero, k = p.negative, p.negative, denying
 	}
 	cut, low, over := false, false, false
 	first, second := noWindow, noWindow
 	for i := range sets {
 		s := &sets[i]
-		cut = l.bound(s) || cut
-		low, over = low || s.received < l.floor, over || s.highest > p.max
+		cut = p.bound(s) || cut
+		low, over = low || s.received < p.floor, over || s.highest > p.max
 		if s.role == primary {
 			first.add(s)
 		}
@@ -111,14 +110,14 @@ func (p *policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi ui
 	if denial && !p.spread && !low && !over {
 		return unchanged, false
 	}
-	t := first.choose(&l, k, choose)
+	t := first.choose(&p, k, choose)
 	for i := range sets {
 		if s := &sets[i]; s.base < first.base && (s.role == other || s.role == proof && first == noWindow) {
 			s.role = lower
 			second.add(s)
 		}
 	}
-	u := second.choose(&l, lesser, choose)
+	u := second.choose(&p, lesser, choose)
 	cut = cut || first.cut || second.cut
 
 	for i := range sets {
@@ -132,7 +131,7 @@ func (p *policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi ui
 		case lower:
 			want = second.ttl(s.base, u)
 		case proof:
-			want = max(min(l.floor, s.top), t)
+			want = max(min(p.floor, s.top), t)
 		}
 		s.out = min(want, s.top)
 		cut = cut || s.out < min(want, s.free)
@@ -149,38 +148,31 @@ func (p *policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi ui
 	return unchanged, changes
 }
 
-// limits are those of a policy for one response: in a denial the floor is that of
-// denials, and a TTL of 0 is below it like others.
-type limits struct {
-	*policy
-	floor, zero uint32
-}
-
-// consent is the greatest TTL that the operator agreed to for one that came as
-// received: a second above the floor at least, or there would be no window.
-func (l *limits) consent(received uint32) uint32 {
-	from := l.floor
+// start is what a TTL becomes before it is bounded and spread.
+func (p *policy) start(received uint32) uint32 {
 	if received == 0 {
-		from = l.zero
+		return p.zero
 	}
-	return clamp(max(int64(l.floor)+1, l.end(from)))
+	return max(received, p.floor)
 }
 
 // end is the end of the window of a base, in whole seconds.
-func (l *limits) end(base uint32) int64 { return (int64(base)*(100+l.high) + 99) / 100 }
+func (p *policy) end(base uint32) int64 { return (int64(base)*(100+p.high) + 99) / 100 }
 
-// bound finds where an RRset's new TTL starts and what it may get at most. It tells
-// whether a ceiling or max keeps it lower than it would start.
-func (l *limits) bound(s *rrset) bool {
-	consent := l.consent(s.received)
+// consent is the greatest TTL that the operator agreed to for one that came as
+// received: a second above the floor at least, or there would be no window.
+func (p *policy) consent(received uint32) uint32 {
+	return clamp(max(int64(p.floor)+1, p.end(p.start(min(received, p.floor)))))
+}
+
+// bound finds the base of an RRset and what it may get at most. It tells whether a
+// ceiling or max keeps it lower than it would start.
+func (p *policy) bound(s *rrset) bool {
+	consent, start := p.consent(s.received), p.start(s.received)
 	s.free = max(s.received, consent)
-	s.top = min(l.max, max(s.received, min(consent, s.ceiling)))
-	from := max(s.received, l.floor)
-	if s.received == 0 {
-		from = l.zero
-	}
-	s.base = min(from, s.top)
-	return s.base < min(from, s.free)
+	s.top = min(p.max, max(s.received, min(consent, s.ceiling)))
+	s.base = min(start, s.top)
+	return s.base < min(start, s.free)
 }
 
 // window is where a TTL may lie that several RRsets get: that of the lowest base,
@@ -202,32 +194,25 @@ func (w *window) add(s *rrset) {
 	w.top, w.free = min(w.top, s.top), min(w.free, s.free)
 }
 
-// ends returns the ends of the window, both included. It keeps its width as far as
-// the floor lets it, and tells whether a ceiling or max took off its end.
-func (w *window) ends(l *limits) (lo, hi uint32, cut bool) {
-	first, last := int64(w.base), int64(w.base)
-	if l.spread && (w.base <= horizon || w.received < l.floor) {
-		first = max(first*(100+l.low)/100, int64(l.floor))
-		last = max(l.end(w.base), first+1)
-		if w.base > l.consent(w.received) {
-			first = max(first, last-int64(w.base/2))
-		}
-	}
-	cut = min(last, int64(w.free)) > int64(w.top)
-	if over := last - int64(w.top); over > 0 {
-		first, last = max(first-over, int64(min(l.floor, w.top))), last-over
-	}
-	return clamp(first), clamp(last), cut
-}
-
-// choose chooses a TTL from the window, 0 if there is none.
-func (w *window) choose(l *limits, k kind, choose func(k kind, lo, hi uint32) uint32) uint32 {
-	if w.base == math.MaxUint32 {
+// choose chooses a TTL from the window, 0 if there is none. The window keeps its
+// width as far as the floor lets it.
+func (w *window) choose(p *policy, k kind, choose func(k kind, lo, hi uint32) uint32) uint32 {
+	if *w == noWindow {
 		return 0
 	}
-	var lo, hi uint32
-	lo, hi, w.cut = w.ends(l)
-	return choose(k, lo, hi)
+	lo, hi := int64(w.base), int64(w.base)
+	if p.spread && (w.base <= horizon || w.received < p.floor) {
+		lo = max(lo*(100+p.low)/100, int64(p.floor))
+		hi = max(p.end(w.base), lo+1)
+		if w.base > p.consent(w.received) {
+			lo = max(lo, hi-int64(w.base/2))
+		}
+	}
+	w.cut = min(hi, int64(w.free)) > int64(w.top)
+	if over := hi - int64(w.top); over > 0 {
+		lo, hi = max(lo-over, int64(min(p.floor, w.top))), hi-over
+	}
+	return choose(k, clamp(lo), clamp(hi))
 }
 
 // ttl is what an RRset of the window gets: the TTL that was chosen if its base is

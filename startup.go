@@ -13,6 +13,8 @@ import (
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 
 	"github.com/miekg/dns"
+
+	"github.com/ttlfloor/ttlfloor/internal/zonename"
 )
 
 var log = clog.NewWithPlugin(pluginName)
@@ -73,7 +75,7 @@ func warn(c *caddy.Controller, rules []*rule) {
 		} else if len(cfg.FilterFuncs) > 0 {
 			continue
 		}
-		zone, _ := canonical(cfg.Zone)
+		zone, _ := zonename.Canonical(cfg.Zone)
 		for _, addr := range addresses(cfg) {
 			zones[addr] = append(zones[addr], zone)
 		}

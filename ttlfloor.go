@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/metrics"
 
 	"github.com/miekg/dns"
 )
@@ -57,7 +58,7 @@ func (t *TTLFloor) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 		return plugin.NextOrFailure(pluginName, t.Next, ctx, w, r)
 	}
 	rw := &responseWriter{
-		ResponseWriter: w, handler: t, rule: rule, meter: t.meterOf(ctx, zone), seen: seenIn(ctx, t),
+		ResponseWriter: w, handler: t, rule: rule, meter: t.meter(zone, metrics.WithServer(ctx)), seen: seenIn(ctx, t),
 		qtype: r.Question[0].Qtype,
 	}
 	rw.arrived = time.Since(rw.meter.epoch)
@@ -117,18 +118,14 @@ func (w *responseWriter) WriteMsg(m *dns.Msg) error {
 		w.seen.set(received, served)
 	}
 	if changes && !w.rule.observe {
-		m = r.write(m, w.message())
+		out := &w.out
+		if w.used { // a plugin may write several responses, and keep them
+			out = new(dns.Msg)
+		}
+		w.used = true
+		m = r.write(m, out)
 	}
 	return w.ResponseWriter.WriteMsg(m)
-}
-
-// message returns room for a response: a plugin may write several, and keep them.
-func (w *responseWriter) message() *dns.Msg {
-	if w.used {
-		return new(dns.Msg)
-	}
-	w.used = true
-	return &w.out
 }
 
 // Write implements dns.ResponseWriter. A packed message passes as it is.

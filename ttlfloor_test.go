@@ -465,7 +465,7 @@ func TestRewrite(t *testing.T) {
 					if expect == jittered && want == before { // the end of the window is what came
 						expect = unchanged
 					}
-					for o, c := range meters.get(labels{zone: "example.", view: h.view}).responses {
+					for o, c := range meters.get(labels{"", "example.", h.view}).responses {
 						if got := counted(t, c); (got == 1) != (outcome(o) == expect) {
 							t.Errorf("outcome %s counted %v times, want %s once", outcomeNames[o], got, outcomeNames[expect])
 						}
@@ -536,7 +536,7 @@ func TestPassedOn(t *testing.T) {
 		return w
 	}
 	t.Run("a packed message is counted", func(t *testing.T) {
-		m := meters.get(labels{zone: "example."})
+		m := meters.get(labels{"", "example.", ""})
 		before := counted(t, m.responses[raw])
 		w := serve(t, func(w dns.ResponseWriter) error { _, err := w.Write([]byte("packed")); return err })
 		if got := counted(t, m.responses[raw]); w.Len != len("packed") || got != before+1 {

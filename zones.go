@@ -14,16 +14,8 @@ type zone struct {
 	typed  map[uint16]*rule         // by query type
 	other  *rule                    // for the types not in typed; nil if there is none
 	meters atomic.Pointer[[]*meter] // of each server, so that finding one takes no lock
-}
 
-// observes tells whether a rule of the zone changes nothing.
-func (z *zone) observes() bool {
-	for _, r := range z.typed {
-		if r.observe {
-			return true
-		}
-	}
-	return z.other != nil && z.other.observe
+	observing float64 // 1 if a rule changes nothing
 }
 
 // rule returns z's rule for a query, or nil.
@@ -62,6 +54,9 @@ func (z *zones) insert(r *rule) (name, types string, other *rule) {
 			in.meters.Store(new([]*meter))
 			z.byName[name] = in
 			z.add(name)
+		}
+		if r.observe {
+			in.observing = 1
 		}
 		if len(r.types) == 0 {
 			if in.other != nil {

@@ -250,7 +250,7 @@ func checkTTLs(t *testing.T, got, want *dns.Msg) {
 			if h.Ttl < floor {
 				t.Errorf("TTL %d, want %d or more:\n%v", h.Ttl, floor, got)
 			}
-			raised = true
+			raised = raised || h.Ttl <= 4096 // what is above makes no storm, and stays
 		}
 	}
 	if raised && text(got, false) == text(want, false) {

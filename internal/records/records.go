@@ -1,4 +1,6 @@
-package ttlfloor
+// Package records copies resource records with another TTL, in a number of
+// allocations that does not depend on how many there are.
+package records
 
 import (
 	"reflect"
@@ -6,10 +8,10 @@ import (
 	"github.com/miekg/dns"
 )
 
-// copyMsg copies a message and its sections to out, but not the records in them.
+// Message copies a message and its sections to out, but not the records in them.
 // The sections share one array, which leaves room for the OPT and TSIG records
 // that the server may append.
-func copyMsg(out, m *dns.Msg) {
+func Message(out, m *dns.Msg) {
 	*out = *m
 	a, n := len(m.Answer), len(m.Answer)+len(m.Ns)
 	all := make([]dns.RR, n+len(m.Extra), n+len(m.Extra)+2)
@@ -19,10 +21,9 @@ func copyMsg(out, m *dns.Msg) {
 	copy(out.Extra, m.Extra)
 }
 
-// copier copies records, RDATA shared, with another TTL. Those of one type and
-// section go into one array, so that the number of allocations depends on the
-// types and not on how many records there are.
-type copier struct {
+// Copier copies records, RDATA shared. Those of one type and section go into one
+// array, so that the number of allocations depends on the types alone.
+type Copier struct {
 	a     slab[dns.A]
 	aaaa  slab[dns.AAAA]
 	cname slab[dns.CNAME]
@@ -32,9 +33,10 @@ type copier struct {
 	other others
 }
 
-// copy copies to into the first records of from that are alike in type and TTL,
-// at most so many, and returns how many there were.
-func (c *copier) copy(into, from []dns.RR, most int, ttl uint32) int {
+// Copy copies to into the first records of from that are alike in type and TTL, at
+// most so many, gives them a TTL in seconds, and returns how many there were: one
+// at least. from must not be empty, nor begin with nil, and into must be as long.
+func (c *Copier) Copy(into, from []dns.RR, most int, ttl uint32) int {
 	switch from[0].(type) {
 	case *dns.A:
 		return run(&c.a, into, from, most, ttl)

@@ -1,17 +1,17 @@
-package ttlfloor
+// Package zonename reads the zones of a Corefile, and says of a token that is none
+// what was probably meant.
+package zonename
 
 import (
 	"cmp"
 	"fmt"
 	"net"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
-	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/cidr"
 
@@ -19,34 +19,12 @@ import (
 	"golang.org/x/net/idna"
 )
 
-const notZone = "is not a zone; accepted is a domain name or a network in CIDR notation"
+// NotZone is why a token is no zone where nothing better is known.
+const NotZone = "is not a zone; accepted is a domain name or a network in CIDR notation"
 
-// parseZones normalizes zones, without repeating one; there being none, they
-// are those of the server block, as CoreDNS has them.
-func parseZones(c *caddy.Controller, args []string) (zones []string, err error) {
-	if len(args) == 0 {
-		zones = plugin.OriginsFromArgsOrServerBlock(nil, c.ServerBlockKeys)
-	}
-	for _, arg := range args {
-		names, why := names(arg)
-		if why != "" {
-			return nil, c.Errf("%q %s", arg, why)
-		}
-		zones = append(zones, names...)
-	}
-	for i, name := range zones {
-		var ok bool
-		if zones[i], ok = canonical(name); !ok {
-			return nil, c.Errf("%q %s", name, notZone)
-		}
-	}
-	slices.Sort(zones)
-	return slices.Compact(zones), nil
-}
-
-// canonical returns a name as it is unpacked from a query, without escapes that
+// Canonical returns a name as it is unpacked from a query, without escapes that
 // are not needed (\097 for a), in lower case.
-func canonical(name string) (string, bool) {
+func Canonical(name string) (string, bool) {
 	var wire [255]byte
 	n, err := dns.PackDomainName(dns.Fqdn(name), wire[:], 0, nil, false)
 	if err != nil {
@@ -64,9 +42,9 @@ var (
 	aLabels = idna.New(idna.MapForLookup(), idna.StrictDomainName(false))
 )
 
-// names returns the names of zones that a token stands for, those of a network
-// or one, or why it stands for none that anybody asks for, and what was meant.
-func names(token string) (names []string, why string) {
+// Parse returns the names of zones that a token stands for, those of a network or
+// one, or why it stands for none that anybody asks for, and what is accepted.
+func Parse(token string) (names []string, why string) {
 	odd := strings.TrimLeftFunc(escape.ReplaceAllString(token, ""), func(ch rune) bool {
 		return ch <= unicode.MaxASCII && (unicode.IsLetter(ch) || unicode.IsDigit(ch)) || strings.ContainsRune(`-_.\/:`, ch)
 	})
@@ -100,7 +78,7 @@ func names(token string) (names []string, why string) {
 		return nil, fmt.Sprintf("holds %q; accepted are zones on the line of the directive, without quotes, and a blank before a brace", ch)
 	case odd != "":
 		return nil, fmt.Sprintf(`holds %q; accepted is a domain name, with \%03d for the character where it is meant`, ch, ch)
-	case isNumber(token):
+	case IsNumber(token):
 		return nil, fmt.Sprintf("looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number (%q)", token+".")
 	}
 	if _, network, err := net.ParseCIDR(token); err == nil { // by ourselves, since CoreDNS refuses ::/0
@@ -112,15 +90,15 @@ func names(token string) (names []string, why string) {
 	}
 	bare := strings.ToLower(strings.TrimSuffix(strings.Join(names, " "), "."))
 	if names == nil || strings.Contains(bare, ":") || net.ParseIP(bare) != nil || strings.Contains(bare, "/") && !strings.HasSuffix(bare, ".arpa") {
-		return nil, notZone // no address, nor what is left of a URL; a slash is in reverse zones, RFC 2317
+		return nil, NotZone // no address, nor what is left of a URL; a slash is in reverse zones, RFC 2317
 	}
 	return names, ""
 }
 
-// isNumber tells FLOOR, right or wrong, from a zone: a single label without its
+// IsNumber tells FLOOR, right or wrong, from a zone: a single label without its
 // dot that begins with a digit or a sign, or digits with dots that are not an
 // address, or what Go reads as a number or a duration.
-func isNumber(token string) bool {
+func IsNumber(token string) bool {
 	if token == "" || !strings.ContainsRune("0123456789+-.", rune(token[0])) || strings.HasSuffix(token, ".") || strings.ContainsAny(token, " \t\n,") {
 		return false
 	}
