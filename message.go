@@ -38,7 +38,7 @@ func read(m *dns.Msg, qtype uint16, now func() time.Time, room []rrset) reading 
 	r.sets = room
 	soa, answered := r.readRRsets(m, qtype, now().Unix())
 	r.denial = m.Rcode == dns.RcodeNameError || m.Rcode == dns.RcodeSuccess && soa && !answered
-	referral := m.Rcode == dns.RcodeSuccess && len(m.Answer) == 0 && !soa
+	referral := m.Rcode == dns.RcodeSuccess && !soa && len(r.sets) > 0 && r.sets[0].section != answer
 	for i := range r.sets {
 		s := &r.sets[i]
 		s.assign(r.denial, soa, referral)

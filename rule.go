@@ -102,7 +102,7 @@ func (p policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi uin
 	for i := range sets {
 		s := &sets[i]
 		cut = p.bound(s) || cut
-		low, over = low || s.received < p.floor, over || s.highest > p.max
+		low, over = low || s.received < p.floor && s.role != alone, over || s.highest > p.max
 		if s.role == primary {
 			first.add(s)
 		}
@@ -160,9 +160,11 @@ func (p *policy) start(received uint32) uint32 {
 func (p *policy) end(base uint32) int64 { return (int64(base)*(100+p.high) + 99) / 100 }
 
 // consent is the greatest TTL that the operator agreed to for one that came as
-// received: a second above the floor at least, or there would be no window.
+// received: zero at least for 0, and a second above the floor, or there would be no
+// window.
 func (p *policy) consent(received uint32) uint32 {
-	return clamp(max(int64(p.floor)+1, p.end(p.start(min(received, p.floor)))))
+	start := p.start(min(received, p.floor))
+	return clamp(max(int64(p.floor)+1, int64(start), p.end(start)))
 }
 
 // bound finds the base of an RRset and what it may get at most. It tells whether a

@@ -227,6 +227,11 @@ func TestRewrite(t *testing.T) {
 			want: rows("answer a.example. 66..90 A 192.0.2.1"), outcome: raised,
 		},
 		{
+			name: "the window of zero with a HIGH below 0", directives: "ttlfloor 30s example {\n zero 60s\n jitter -25% -10%\n }",
+			in:   rows("answer a.example. 0 A 192.0.2.1"),
+			want: rows("answer a.example. 45..54 A 192.0.2.1"), outcome: raised,
+		},
+		{
 			name: "max slides the window down", directives: "ttlfloor 30s example {\n max 40s\n }",
 			in:   rows("answer a.example. 5 A 192.0.2.1"),
 			want: rows("answer a.example. 30..40 A 192.0.2.1"), outcome: capped,
