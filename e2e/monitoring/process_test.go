@@ -27,7 +27,7 @@ func tool(t *testing.T, name, debian string) string {
 func build(t *testing.T, name string) string {
 	t.Helper()
 	path := t.TempDir() + "/" + name
-	if out, err := exec.Command("go", "build", "-C", "../..", "-o", path, "./cmd/"+name).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-C", "../../cmd/"+name, "-o", path, ".").CombinedOutput(); err != nil {
 		t.Fatalf("cmd/%s does not build: %v\n%s", name, err, out)
 	}
 	return path

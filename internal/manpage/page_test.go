@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -35,38 +36,78 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestGroff has groff read the page, with all of its warnings, and looks for
-// what must not be lost on the way.
-func TestGroff(t *testing.T) {
+// groff returns what a terminal shows of a page, with a blank for any white
+// space. Each of groff's warnings is an error.
+func groff(t *testing.T, page string) string {
+	t.Helper()
 	if _, err := exec.LookPath("groff"); err != nil {
 		t.Skip("needs groff, of the Debian package groff-base")
 	}
-	cmd := exec.CommandContext(t.Context(), "groff", "-t", "-man", "-ww", "-Tutf8", "-rLL=90n", "-P-c", page7)
+	cmd := exec.CommandContext(t.Context(), "groff", "-t", "-man", "-ww", "-Tutf8", "-rLL=90n", "-P-c")
+	// A terminal has no pages, but groff has, and warns of a table that comes to
+	// lie at the end of one.
+	cmd.Stdin = strings.NewReader(".pl 9999v\n" + page)
 	var warnings strings.Builder
 	cmd.Stderr = &warnings
 	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err, warnings.String())
+	if err != nil || warnings.Len() > 0 {
+		t.Errorf("groff: %v %s", err, &warnings)
 	}
-	if warnings.Len() > 0 {
-		t.Errorf("groff warns: %s", warnings.String())
-	}
-	shown := spaces.ReplaceAllString(overstrike.ReplaceAllString(string(out), ""), " ")
-	for _, want := range []string{
-		"NAME ttlfloor - raises zero",
-		"jitter LOW [HIGH] [scheduled|random]",
-		"scheduled 30.00 1.87",
-		"match ^www\\.",
-		"L = λW",
-		"⟨https://github.com/linkerd/linkerd2/issues/13508⟩",
-	} {
-		if !strings.Contains(shown, want) {
-			t.Errorf("the page does not show %q", want)
+	return spaces.ReplaceAllString(overstrike.ReplaceAllString(string(out), ""), " ")
+}
+
+// TestGroff has groff read the page. It looks for what the README shows as it is,
+// its headings and blocks, and for what is of Markdown.
+func TestGroff(t *testing.T) {
+	shown := groff(t, read(t, page7))
+	looked := 0
+	for _, section := range strings.Split(read(t, "../../README.md"), "\n## ")[1:] {
+		heading, text, _ := strings.Cut(section, "\n")
+		if slices.Contains(cut, heading) {
+			continue
+		}
+		wanted := []string{strings.ToUpper(strings.NewReplacer("*", "", "`", "").Replace(heading))}
+		for i, part := range strings.Split(text, "\n~~~") {
+			if _, block, ok := strings.Cut(part, "\n"); ok && i%2 == 1 {
+				wanted = append(wanted, block)
+			}
+		}
+		for _, want := range wanted {
+			if want = strings.Join(strings.Fields(want), " "); !strings.Contains(shown, want) {
+				t.Errorf("the page does not show %q", want)
+			}
+			looked++
 		}
 	}
-	for _, markdown := range []string{"**", "~~~", "](", "Quick start"} {
+	if looked < 10 {
+		t.Errorf("%d headings and blocks were looked for, want 10 at least", looked)
+	}
+	for _, markdown := range append(slices.Clone(cut), "**", "~~~", "](") {
 		if strings.Contains(shown, markdown) {
 			t.Errorf("the page shows %q", markdown)
+		}
+	}
+}
+
+// TestGroffAnywhere has each form further and further down a page.
+func TestGroffAnywhere(t *testing.T) {
+	const forms = "a λ, [b](https://b.example/c-d) and `^c\\.`\n\n" +
+		"* item\n\n" +
+		"~~~ txt\n.d\n~~~\n\n" +
+		"| e | f |\n|---|---|\n| 1 | a cell of so many words that it takes two lines at least, which are set apart |\n"
+	for lines := range 70 { // a page of a terminal has 66
+		page, err := convert("## Description\n\n" + strings.Repeat("z\n\n", lines) + forms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := groff(t, page)
+		for _, want := range []string{" a λ, b ⟨https://b.example/c-d⟩ and ^c\\. ", " • item ", " .d ", " e f ", " 1 a cell of "} {
+			if !strings.Contains(shown, want) {
+				t.Errorf("%d lines down the page does not show %q:\n%s", lines, want, shown)
+			}
+		}
+		if t.Failed() {
+			return
 		}
 	}
 }
