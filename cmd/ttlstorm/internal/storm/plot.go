@@ -19,8 +19,9 @@ import (
 func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
 var (
-	bad  = color.RGBA{R: 0xb2, G: 0x18, B: 0x2b, A: 0xff} // a herd
-	good = color.RGBA{R: 0x21, G: 0x66, B: 0xac, A: 0xff} // none
+	bad   = color.RGBA{R: 0xb2, G: 0x18, B: 0x2b, A: 0xff} // a herd
+	good  = color.RGBA{R: 0x21, G: 0x66, B: 0xac, A: 0xff} // none
+	early = color.RGBA{R: 0x80, G: 0x80, B: 0x80, A: 0xff} // too early to tell
 )
 
 // Draw writes queries per second over time of each report and, beside it, the
@@ -79,15 +80,17 @@ func mostTTLs(r Report) (most float64) {
 
 func overTime(r Report, top float64) (*plot.Plot, error) {
 	p := plot.New()
-	p.Title.Text = fmt.Sprintf("%s: %d queries, busiest second %d, at the end %.2f times the mean",
-		r.Name, r.Queries, slices.Max(append(slices.Clone(r.Seconds), 0)), r.Last.SecondRatio)
+	p.Title.Text = fmt.Sprintf("%s: %d queries, busiest second %d", r.Name, r.Queries, slices.Max(append(slices.Clone(r.Seconds), 0)))
+	if r.Last.Mean > 0 {
+		p.Title.Text += fmt.Sprintf(", at the end %.2f times the mean", r.Last.SecondRatio)
+	}
 	p.X.Label.Text, p.Y.Label.Text = "seconds", "queries per second"
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, float64(len(r.Seconds)), 0, top
 	xys := make(plotter.XYs, 0, 2*len(r.Seconds)+2)
 	for i, n := range r.Seconds {
 		xys = append(xys, plotter.XY{X: float64(i), Y: float64(n)}, plotter.XY{X: float64(i + 1), Y: float64(n)})
 	}
-	return p, fill(p, xys, r.Last.SecondRatio)
+	return p, fill(p, xys, shade(r))
 }
 
 func handedOut(r Report, longest, most float64) (*plot.Plot, error) {
@@ -105,11 +108,22 @@ func handedOut(r Report, longest, most float64) (*plot.Plot, error) {
 		x := float64(ttl)
 		xys = append(xys, plotter.XY{X: x}, plotter.XY{X: x, Y: share}, plotter.XY{X: x + 1, Y: share}, plotter.XY{X: x + 1})
 	}
-	return p, fill(p, xys, r.Last.SecondRatio)
+	return p, fill(p, xys, shade(r))
+}
+
+// shade is the colour of a report.
+func shade(r Report) color.Color {
+	switch {
+	case r.Settled >= 0:
+		return good
+	case r.short():
+		return early
+	}
+	return bad
 }
 
 // fill adds the area below a line.
-func fill(p *plot.Plot, xys plotter.XYs, ratio float64) error {
+func fill(p *plot.Plot, xys plotter.XYs, shade color.Color) error {
 	p.Title.TextStyle.Font.Size, p.X.Label.TextStyle.Font.Size, p.Y.Label.TextStyle.Font.Size = 10, 9, 9
 	if len(xys) == 0 {
 		return nil
@@ -120,10 +134,7 @@ func fill(p *plot.Plot, xys plotter.XYs, ratio float64) error {
 	if err != nil {
 		return err
 	}
-	polygon.Color, polygon.Width = good, 0
-	if ratio > settled {
-		polygon.Color = bad
-	}
+	polygon.Color, polygon.Width = shade, 0
 	p.Add(polygon)
 	return nil
 }

@@ -4,6 +4,7 @@
 package storm
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -70,21 +71,31 @@ func (r *Record) Errors() (n int) {
 	return n
 }
 
-// Report is what one run came to.
+// Report is what one run came to. Its JSON leaves out what was not measured.
 type Report struct {
-	Name     string         `json:"name"`
-	Length   time.Duration  `json:"length_ns"`
-	Queries  int            `json:"queries"`
-	Upstream int            `json:"upstream_queries"`
-	MeanTTL  float64        `json:"mean_ttl_seconds"` // handed out; 0 if there was no positive response
-	First    Span           `json:"first"`            // minute
-	Last     Span           `json:"last"`             // minute
-	Settled  float64        `json:"settled"`          // generations; below 0 if never
-	Longest  time.Duration  `json:"longest_gap_ns"`   // between two queries of one client
-	Stale    Quantiles      `json:"stale"`
-	TTLs     map[uint32]int `json:"ttls"` // how many responses had it
-	Errors   map[string]int `json:"errors"`
-	Seconds  []int          `json:"queries_per_second"`
+	Name       string         `json:"name"`
+	Length     time.Duration  `json:"length_ns"`
+	Queries    int            `json:"queries"`
+	Upstream   int            `json:"upstream_queries,omitempty"` // 0 if not measured
+	MeanTTL    float64        `json:"mean_ttl_seconds"`           // handed out; 0, too, where TTLs is empty
+	First      Span           `json:"first,omitzero"`             // minute
+	Last       Span           `json:"last,omitzero"`              // minute
+	Generation time.Duration  `json:"generation_ns,omitempty"`    // mean between two queries of one client; 0 if none came back
+	Settled    float64        `json:"settled"`                    // generations; below 0 if not in this run
+	Longest    time.Duration  `json:"longest_gap_ns,omitempty"`   // between two queries of one client; 0 if none came back
+	Stale      Quantiles      `json:"stale,omitzero"`
+	TTLs       map[uint32]int `json:"ttls"` // how many responses had it
+	Errors     map[string]int `json:"errors"`
+	Seconds    []int          `json:"queries_per_second"`
+}
+
+// enough is how many generations a run has to have before it tells that a herd
+// stays: a narrow window takes up to six, and a whole one more to show it.
+const enough = 7
+
+// short tells whether clients have not settled because the run was too short.
+func (r Report) short() bool {
+	return r.Settled < 0 && (r.Generation == 0 || r.Length < enough*r.Generation)
 }
 
 // Span is how evenly queries came in a part of a run.
@@ -128,7 +139,8 @@ func (r *Record) Report(name string, length time.Duration, upstream int) Report 
 		rep.MeanTTL = sum / n
 	}
 	if r.ngaps > 0 {
-		rep.Settled = r.settled(seconds, r.gaps/time.Duration(r.ngaps))
+		rep.Generation = r.gaps / time.Duration(r.ngaps)
+		rep.Settled = r.settled(seconds, rep.Generation)
 	}
 	return rep
 }
@@ -174,12 +186,17 @@ func (r *Record) Span(from, to int) (s Span) {
 }
 
 // settled returns after how many generations the busiest second of a whole
-// generation is less than 1.15 times its mean, a generation being what lies
-// between two queries of a client, a second at least. It is -1 if that never is.
+// generation is less than 1.15 times its mean, or as near to it as whole queries
+// can be, a generation being what lies between two queries of a client. It is -1
+// if that never is, and for a storm: clients that are back within two seconds have
+// no seconds to be spread over, and however even they are, they are too many.
 func (r *Record) settled(seconds []int, generation time.Duration) float64 {
-	width := max(int((generation+time.Second-1)/time.Second), 1)
+	if generation < 2*time.Second {
+		return -1
+	}
+	width := int((generation + time.Second - 1) / time.Second)
 	for from := 0; from+width <= len(seconds); from++ {
-		if s := r.Span(from, from+width); s.Second > 0 && s.SecondRatio < settled {
+		if s := r.Span(from, from+width); s.Second > 0 && (s.SecondRatio < settled || float64(s.Second) <= math.Ceil(s.Mean)) {
 			return float64(from) / generation.Seconds()
 		}
 	}

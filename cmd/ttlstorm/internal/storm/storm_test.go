@@ -3,7 +3,9 @@ package storm
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,8 +55,8 @@ func TestReport(t *testing.T) {
 	if want := (Span{Second: 2, SecondRatio: 1, Slot: 1, SlotRatio: 50, Mean: 2}); !near(rep.Last, want) {
 		t.Errorf("last minute %+v, want %+v", rep.Last, want)
 	}
-	if rep.Settled != 60 { // generations of 4 s
-		t.Errorf("settled after %v generations, want 60", rep.Settled)
+	if rep.Generation != 4*time.Second || rep.Settled != 59.75 { // 0, 2, 2 and 2 are as even as 6 can be
+		t.Errorf("settled after %v generations of %v, want 59.75 of 4s", rep.Settled, rep.Generation)
 	}
 	if want := (Quantiles{100, 51 * time.Second, 100 * time.Second, 100 * time.Second}); rep.Stale != want {
 		t.Errorf("stale %v, want %v", rep.Stale, want)
@@ -88,24 +90,96 @@ func TestReportOfLittle(t *testing.T) {
 	}
 }
 
-// TestTables has a cell for everything that a report says.
+// TestSettled has fleets that come back every so often, and what is said of them
+// in the table and by the colour of the picture.
+func TestSettled(t *testing.T) {
+	const red, blue, grey = "#B2182B", "#2166AC", "#808080"
+	for _, tt := range []struct {
+		name       string
+		clients    int
+		every      time.Duration // the gap of a client
+		spread     time.Duration // between two clients
+		length     time.Duration
+		want, fill string
+	}{
+		{"herd", 100, 10 * time.Second, 0, 70 * time.Second, "never", red},
+		{"herd of a short run", 100, 10 * time.Second, 0, 69 * time.Second, "too short", grey},
+		{"spread", 100, 10 * time.Second, 100 * time.Millisecond, 70 * time.Second, "0.0", blue},
+		{"spread in a short run", 100, 10 * time.Second, 100 * time.Millisecond, 20 * time.Second, "0.0", blue},
+		{"few, as even as they can be", 13, 10 * time.Second, 750 * time.Millisecond, 70 * time.Second, "0.0", blue},
+		{"one client", 1, 10 * time.Second, 0, 70 * time.Second, "0.0", blue},
+		{"a run in which nobody came back", 100, time.Hour, 0, 70 * time.Second, "too short", grey},
+		{"storm, the evenest of all", 100, 10 * time.Millisecond, 0, 20 * time.Second, "never", red},
+		{"back every second", 100, time.Second, 0, 20 * time.Second, "never", red},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := NewRecord(tt.length)
+			for c := range tt.clients {
+				for at := time.Duration(c) * tt.spread; at < tt.length; at += tt.every {
+					r.Query(at)
+					if at >= tt.every {
+						r.Gap(tt.every)
+					}
+				}
+			}
+			rep := r.Report("", tt.length, 0)
+			if got := rows([]Report{rep})[0][8]; got != tt.want {
+				t.Errorf("settled after: %s, want %s", got, tt.want)
+			}
+			var b bytes.Buffer
+			if err := Draw(&b, "svg", []Report{rep}); err != nil {
+				t.Fatal(err)
+			}
+			for _, fill := range []string{red, blue, grey} {
+				if got := strings.Contains(b.String(), "fill:"+fill); got != (fill == tt.fill) {
+					t.Errorf("%s in the picture: %v, want %s", fill, got, tt.fill)
+				}
+			}
+		})
+	}
+}
+
+// TestTables has a cell for everything that a report says, and none for what was
+// not measured.
 func TestTables(t *testing.T) {
 	r := Report{
-		Name: "cache 30", Queries: 12, Upstream: 3, MeanTTL: 4.5, Settled: -1, Longest: 6 * time.Second,
+		Name: "cache 30", Length: time.Minute, Queries: 12, Upstream: 3, MeanTTL: 4.5, TTLs: map[uint32]int{4: 1, 5: 1},
+		Generation: 5 * time.Second, Settled: -1, Longest: 6 * time.Second,
 		First: Span{7, 8, 9, 10, 11, 1}, Last: Span{12, 13, 14, 15, 16, 1},
 		Stale:  Quantiles{1, time.Second, 2 * time.Second, 3500 * time.Millisecond},
 		Errors: map[string]int{"timeout": 5, "SERVFAIL": 4},
 	}
-	var md, txt bytes.Buffer
-	if err := Markdown(&md, []Report{r}); err != nil {
-		t.Fatal(err)
-	}
-	want := "| cache 30 | 12 | 3 | 7, 12 | 8.00, 13.00 | 9, 14 | 10.0, 15.0 | 11.00, 16.00 | never | 4.5 | 6.0 | 1.0, 2.0, 3.5 | SERVFAIL 4, timeout 5 |\n"
-	if !strings.HasSuffix(md.String(), "|\n"+want) {
-		t.Errorf("got\n%swant\n%s", &md, want)
-	}
-	if err := Text(&txt, []Report{r}); err != nil || strings.Count(txt.String(), "\n") != len(columns) {
-		t.Errorf("%v:\n%s", err, &txt)
+	zero := r
+	zero.MeanTTL, zero.TTLs, zero.Settled, zero.Stale, zero.Errors = 0, map[uint32]int{0: 1}, 0, Quantiles{N: 1}, nil
+	half := Report{Name: "half", Queries: 2, Settled: -1, First: r.First}
+	for _, tt := range []struct {
+		report Report
+		line   string
+		whole  bool // the JSON has all of it, too
+	}{
+		{r, "| cache 30 | 12 | 3 | 7, 12 | 8.00, 13.00 | 9, 14 | 10.0, 15.0 | 11.00, 16.00 | never | 4.5 | 6.0 | 1.0, 2.0, 3.5 | SERVFAIL 4, timeout 5 |\n", true},
+		{zero, "| cache 30 | 12 | 3 | 7, 12 | 8.00, 13.00 | 9, 14 | 10.0, 15.0 | 11.00, 16.00 | 0.0 | 0.0 | 6.0 | 0.0, 0.0, 0.0 | 0 |\n", true},
+		{half, "| half | 2 | - | 7, - | 8.00, - | 9, - | 10.0, - | 11.00, - | too short | - | - | - | 0 |\n", false},
+	} {
+		var md, txt bytes.Buffer
+		if err := Markdown(&md, []Report{tt.report}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(md.String(), "|\n"+tt.line) {
+			t.Errorf("got\n%swant\n%s", &md, tt.line)
+		}
+		if err := Text(&txt, []Report{tt.report}); err != nil || strings.Count(txt.String(), "\n") != len(columns) {
+			t.Errorf("%v:\n%s", err, &txt)
+		}
+		text, err := json.Marshal(tt.report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"upstream_queries", "last", "generation_ns", "longest_gap_ns", "stale"} {
+			if got := bytes.Contains(text, []byte(strconv.Quote(key))); got != tt.whole {
+				t.Errorf("%s: %s in the JSON: %v", tt.report.Name, key, got)
+			}
+		}
 	}
 }
 

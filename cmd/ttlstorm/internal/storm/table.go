@@ -16,24 +16,49 @@ var columns = []string{
 	"over the mean", "dispersion", "settled after", "mean TTL", "longest gap", "stale p50, p99, max", "errors",
 }
 
+// none stands for what was not measured.
+const none = "-"
+
 // rows are the cells of reports: what was gained, and behind it what it cost.
 func rows(reports []Report) [][]string {
 	out := make([][]string, 0, len(reports))
 	for _, r := range reports {
-		settled := "never"
-		if r.Settled >= 0 {
+		upstream, settled, ttl, longest, stale := none, "never", none, none, none
+		if r.Upstream > 0 {
+			upstream = strconv.Itoa(r.Upstream)
+		}
+		switch {
+		case r.Settled >= 0:
 			settled = fmt.Sprintf("%.1f", r.Settled)
+		case r.short():
+			settled = "too short"
+		}
+		if len(r.TTLs) > 0 {
+			ttl = fmt.Sprintf("%.1f", r.MeanTTL)
+		}
+		if r.Generation > 0 {
+			longest = seconds(r.Longest)
+		}
+		if r.Stale.N > 0 {
+			stale = seconds(r.Stale.P50) + ", " + seconds(r.Stale.P99) + ", " + seconds(r.Stale.Max)
+		}
+		spans := func(cell func(Span) string) string {
+			parts := []string{none, none}
+			for i, s := range []Span{r.First, r.Last} {
+				if s.Mean > 0 {
+					parts[i] = cell(s)
+				}
+			}
+			return strings.Join(parts, ", ")
 		}
 		out = append(out, []string{
-			r.Name, strconv.Itoa(r.Queries), strconv.Itoa(r.Upstream),
-			fmt.Sprintf("%d, %d", r.First.Second, r.Last.Second),
-			fmt.Sprintf("%.2f, %.2f", r.First.SecondRatio, r.Last.SecondRatio),
-			fmt.Sprintf("%d, %d", r.First.Slot, r.Last.Slot),
-			fmt.Sprintf("%.1f, %.1f", r.First.SlotRatio, r.Last.SlotRatio),
-			fmt.Sprintf("%.2f, %.2f", r.First.Dispersion, r.Last.Dispersion),
-			settled, fmt.Sprintf("%.1f", r.MeanTTL), seconds(r.Longest),
-			seconds(r.Stale.P50) + ", " + seconds(r.Stale.P99) + ", " + seconds(r.Stale.Max),
-			errorList(r.Errors),
+			r.Name, strconv.Itoa(r.Queries), upstream,
+			spans(func(s Span) string { return strconv.Itoa(s.Second) }),
+			spans(func(s Span) string { return fmt.Sprintf("%.2f", s.SecondRatio) }),
+			spans(func(s Span) string { return strconv.Itoa(s.Slot) }),
+			spans(func(s Span) string { return fmt.Sprintf("%.1f", s.SlotRatio) }),
+			spans(func(s Span) string { return fmt.Sprintf("%.2f", s.Dispersion) }),
+			settled, ttl, longest, stale, errorList(r.Errors),
 		})
 	}
 	return out
