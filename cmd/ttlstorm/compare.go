@@ -28,6 +28,14 @@ import (
 // compared are the treatments that compare goes through by default.
 const compared = "cache 30; ttlfloor, random; ttlfloor, scheduled"
 
+// The defaults of compare: seven generations of 8 to 12 s, after which a herd that
+// is still there is one for ever.
+const (
+	compareLength = 80 * time.Second
+	defaultTTL    = 8 // seconds
+	defaultFloor  = 8 // seconds
+)
+
 // The names that compare asks for are those of Linkerd's control plane.
 var linkerd = []question{
 	{name: "linkerd-dst-headless.linkerd.svc.cluster.local."}, {name: "linkerd-policy.linkerd.svc.cluster.local."},
@@ -38,9 +46,9 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	var o options
 	f := flag.NewFlagSet("ttlstorm compare", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	o.flags(f)
-	ttl := f.Uint("ttl", 10, "seconds, of the upstream's records; 0 to 3600")
-	floor := f.Int("floor", 10, "seconds, of ttlfloor and those that have one; 1 to 3600")
+	o.flags(f, compareLength)
+	ttl := f.Uint("ttl", defaultTTL, "seconds, of the upstream's records; 0 to 3600")
+	floor := f.Int("floor", defaultFloor, "seconds, of ttlfloor and those that have one; 1 to 3600")
 	change := f.Duration("change", 45*time.Second, "between changes of the endpoints; 0s is never")
 	names := f.String("treatments", compared, "those to compare; \"all\" are "+strings.Join(treatmentNames(), "; "))
 	usage := func(w io.Writer) {

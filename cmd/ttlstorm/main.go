@@ -73,9 +73,10 @@ type options struct {
 	svg     string
 }
 
-func (o *options) flags(f *flag.FlagSet) {
+// flags defines them. A run takes length if nothing else is said.
+func (o *options) flags(f *flag.FlagSet, length time.Duration) {
 	f.IntVar(&o.clients, "clients", 100, fmt.Sprintf("how many clients, 1 to %d; each resolves every name", maxClients))
-	f.DurationVar(&o.length, "for", 40*time.Second, "how long, 2s to 24h")
+	f.DurationVar(&o.length, "for", length, "how long, 2s to 24h")
 	f.DurationVar(&o.start, "start", 20*time.Millisecond, "within which all clients start")
 	f.IntVar(&o.rate, "rate", 20_000, fmt.Sprintf("most queries a second, 1 to %d", maxRate))
 	f.StringVar(&o.model, "model", "linkerd-unpatched", "how the clients behave: "+strings.Join(modelNames(), ", "))
@@ -135,7 +136,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var o options
 	f := flag.NewFlagSet("ttlstorm", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	o.flags(f)
+	o.flags(f, 40*time.Second)
 	server := f.String("server", "", "`address` and port of the server")
 	remote := f.Bool("remote", false, "ask a server that is not on this machine, too")
 	usage := func(w io.Writer) {

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -211,6 +213,59 @@ func TestInterrupt(t *testing.T) {
 	}
 	if !strings.Contains(stdout.String(), "queries") {
 		t.Errorf("no table: %q", &stdout)
+	}
+}
+
+// cells are those of a table with one report, by their heads.
+func cells(table string) map[string]string {
+	out := make(map[string]string)
+	for line := range strings.Lines(table) {
+		if head, cell, ok := strings.Cut(line, "  "); ok {
+			out[head] = strings.TrimSpace(cell)
+		}
+	}
+	return out
+}
+
+// TestStory has the defaults of compare, in virtual time: the herd stays, chance
+// thins it out, and the schedule ends it.
+func TestStory(t *testing.T) {
+	var o options
+	o.flags(flag.NewFlagSet("", flag.PanicOnError), compareLength)
+	m, err := o.check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ttl := range []uint32{defaultTTL, 0} {
+		treatments, err := chooseTreatments("nothing; "+compared, defaultFloor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, treatment := range treatments {
+			var res lab.Result
+			synctest.Test(t, func(*testing.T) {
+				res, err = lab.Do(lab.Run{
+					Clients: o.clients, Names: []string{linkerd[0].name, linkerd[1].name}, Model: m, Start: o.start, Length: o.length,
+					Treatment: treatment, Source: &storm.Source{TTL: ttl}, RoundTrip: 25 * time.Millisecond,
+				})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var table bytes.Buffer
+			if err := storm.Text(&table, []storm.Report{res.Report}); err != nil {
+				t.Fatal(err)
+			}
+			settled := cells(table.String())["settled after"]
+			if res.Settled >= 0 && res.Last.SecondRatio < 1.15 {
+				settled = "settled"
+			}
+			got = append(got, settled)
+		}
+		if want := []string{"never", "never", "never", "settled"}; !slices.Equal(got, want) {
+			t.Errorf("TTL %d: %q, want %q", ttl, got, want)
+		}
 	}
 }
 
