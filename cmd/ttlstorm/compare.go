@@ -52,19 +52,20 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	change := f.Duration("change", 45*time.Second, "between changes of the endpoints; 0s is never")
 	names := f.String("treatments", compared, "those to compare; \"all\" are "+strings.Join(treatmentNames(), "; "))
 	usage := func(w io.Writer) {
-		_, _ = fmt.Fprint(w, "usage: ttlstorm compare [flags]\n\nEvery treatment takes as long as -for says.\n\n")
+		_, _ = fmt.Fprint(w, "usage: ttlstorm compare [flags]\n\nEvery treatment takes as long as -for says.\n"+dash)
 		f.SetOutput(w)
 		f.PrintDefaults()
 	}
-	if err := parseFlags(f, args, usage, stdout); err != nil {
+	args, err := parseFlags(f, args, usage, stdout)
+	if err != nil {
 		return err
 	}
 	m, err := o.check()
 	switch {
 	case err != nil:
 		return err
-	case f.NArg() > 0:
-		return usagef("%q: compare has names of its own", f.Arg(0))
+	case len(args) > 0:
+		return usagef("%q: compare has names of its own", args[0])
 	case *ttl > 3600:
 		return usagef("-ttl %d: it can be 0 to 3600", *ttl)
 	case *floor < 1 || *floor > 3600:
@@ -76,6 +77,11 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
+	out, err := o.open(stdout, stderr)
+	if err != nil {
+		return err
+	}
+	defer out.close()
 	caddy.Quiet, dnsserver.Quiet = true, true
 	log.SetOutput(io.Discard)
 	if err := chain.Set(); err != nil {
@@ -101,7 +107,7 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			break
 		}
 	}
-	return o.write(stdout, reports)
+	return out.write(reports)
 }
 
 func treatmentNames() (names []string) {

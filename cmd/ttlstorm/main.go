@@ -7,6 +7,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -14,11 +15,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -87,6 +90,9 @@ func (o *options) flags(f *flag.FlagSet, length time.Duration) {
 	f.StringVar(&o.svg, "svg", "", "`file` for a picture")
 }
 
+// dash is what both usages say of files.
+const dash = "A file that is - is standard output; the table then goes to standard error.\n\n"
+
 func modelNames() (names []string) {
 	for _, m := range client.Models {
 		names = append(names, m.Name)
@@ -109,24 +115,7 @@ func (o *options) check() (*client.Model, error) {
 	case o.rate < 1 || o.rate > maxRate:
 		return nil, usagef("-rate %d: it can be 1 to %d queries a second", o.rate, maxRate)
 	}
-	for name, file := range o.files() {
-		if file == "" {
-			continue
-		}
-		// Before the run rather than after it.
-		dir := filepath.Dir(file)
-		probe, err := os.CreateTemp(dir, ".ttlstorm-*")
-		if err != nil {
-			return nil, fmt.Errorf("-%s %s: cannot write in %s (%w); name a file in a directory that exists and can be written", name, file, dir, errors.Unwrap(err))
-		}
-		_ = probe.Close()
-		_ = os.Remove(probe.Name())
-	}
 	return m, nil
-}
-
-func (o *options) files() map[string]string {
-	return map[string]string{"json": o.json, "csv": o.csv, "png": o.png, "svg": o.svg}
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -140,11 +129,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	server := f.String("server", "", "`address` and port of the server")
 	remote := f.Bool("remote", false, "ask a server that is not on this machine, too")
 	usage := func(w io.Writer) {
-		_, _ = fmt.Fprint(w, "usage: ttlstorm -server ADDRESS:PORT [flags] [TYPE] NAME...\n       ttlstorm compare [flags]\n\nA TYPE is for the names behind it; without, the model decides.\n\n")
+		_, _ = fmt.Fprint(w, "usage: ttlstorm -server ADDRESS:PORT [flags] [TYPE] NAME...\n       ttlstorm compare [flags]\n\n"+
+			"A TYPE is for the names behind it or, where a name comes first, for those before it; without, the model decides.\n"+dash)
 		f.SetOutput(w)
 		f.PrintDefaults()
 	}
-	if err := parseFlags(f, args, usage, stdout); err != nil {
+	args, err := parseFlags(f, args, usage, stdout)
+	if err != nil {
 		return err
 	}
 	m, err := o.check()
@@ -155,10 +146,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	questions, err := parseQuestions(f.Args())
+	questions, err := parseQuestions(args)
 	if err != nil {
 		return err
 	}
+	out, err := o.open(stdout, stderr)
+	if err != nil {
+		return err
+	}
+	defer out.close()
 	if err := probe(ctx, addr, questions[0]); err != nil {
 		return err
 	}
@@ -167,21 +163,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return o.write(stdout, []storm.Report{report})
+	return out.write([]storm.Report{report})
 }
 
-// parseFlags parses flags, and makes what is wrong with them a usageError.
-func parseFlags(f *flag.FlagSet, args []string, usage func(io.Writer), stdout io.Writer) error {
+// parseFlags parses flags, behind names as well as before them, and returns the
+// names. What is wrong with them is a usageError.
+func parseFlags(f *flag.FlagSet, args []string, usage func(io.Writer), stdout io.Writer) (names []string, err error) {
 	f.Usage = func() {}
-	err := f.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return err
+	for {
+		err := f.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			usage(stdout)
+			return nil, err
+		}
+		switch {
+		case err != nil:
+			return nil, usagef("%v; -h lists the flags", err)
+		case f.NArg() == 0:
+			return names, nil
+		case f.Arg(0) == "compare":
+			return nil, usagef(`"compare" goes before the flags; the name is "compare."`)
+		}
+		names, args = append(names, f.Arg(0)), f.Args()[1:]
 	}
-	if err != nil {
-		return usagef("%v; -h lists the flags", err)
-	}
-	return nil
 }
 
 // checkServer returns the address of a server that may be asked.
@@ -205,25 +209,49 @@ type question struct {
 	qtype uint16
 }
 
+// parseQuestions reads names and their types. A type is for the names behind it or,
+// where a name comes first, for those before it, as dig has it; so is the class IN.
 func parseQuestions(args []string) (out []question, err error) {
+	args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.EqualFold(arg, "IN") })
+	if len(args) > 0 && typeOf(args[0]) == 0 { // backwards, the type comes first
+		slices.Reverse(args)
+		defer func() { slices.Reverse(out) }()
+	}
 	var qtype uint16
+	alone := "" // the type, if no name has come since
 	for _, arg := range args {
-		if t, ok := dns.StringToType[strings.ToUpper(arg)]; ok && !strings.Contains(arg, ".") {
-			qtype = t
-			continue
+		_, class := dns.StringToClass[strings.ToUpper(arg)]
+		_, name := dns.IsDomainName(arg)
+		switch t := typeOf(arg); {
+		case t != 0 && alone == "":
+			qtype, alone = t, arg
+		case t != 0:
+			return nil, usagef("%q has no name; a type has names behind it or before it", alone)
+		case class || !name || arg[0] == '-' || strings.ContainsAny(arg, "@+:, "):
+			return nil, usagef("%q is not a domain name; give [TYPE] NAME..., and the server with -server", arg)
+		default:
+			out, alone = append(out, question{dns.Fqdn(arg), qtype}), ""
 		}
-		if _, ok := dns.IsDomainName(arg); !ok {
-			return nil, usagef("%q is not a domain name", arg)
-		}
-		out = append(out, question{dns.Fqdn(arg), qtype})
 	}
-	if len(out) == 0 {
+	switch {
+	case len(out) == 0:
 		return nil, usagef("no names; give some to resolve, such as SRV linkerd-dst-headless.linkerd.svc.cluster.local")
-	}
-	if len(out) > 100 {
+	case alone != "":
+		return nil, usagef("%q has no name; a type has names behind it or before it", alone)
+	case len(out) > 100:
 		return nil, usagef("%d names: there can be 1 to 100", len(out))
 	}
 	return out, nil
+}
+
+// typeOf returns the type that a word is, such as SRV or TYPE33, or 0.
+func typeOf(word string) uint16 {
+	word = strings.ToUpper(word)
+	if n, ok := strings.CutPrefix(word, "TYPE"); ok {
+		t, _ := strconv.ParseUint(n, 10, 16)
+		return uint16(t) // #nosec G115 -- 16 bits
+	}
+	return dns.StringToType[word]
 }
 
 // probe asks once, so that a server that is down is known before the run.
@@ -248,44 +276,126 @@ func probe(ctx context.Context, server string, q question) error {
 	return fmt.Errorf("%s does not answer (%w); is a DNS server running there?", server, err)
 }
 
-// write writes the table to stdout, and the files that were asked for.
-func (o *options) write(stdout io.Writer, reports []storm.Report) error {
-	if err := storm.Text(stdout, reports); err != nil {
-		return err
-	}
-	for name, file := range o.files() {
-		if file == "" {
+// outputs are where reports go.
+type outputs struct {
+	table io.Writer
+	files []*output
+}
+
+// output is a file that a flag names.
+type output struct {
+	flag string
+	to   io.Writer
+	file *os.File // nil for standard output
+	info os.FileInfo
+	made bool // by this run, with nothing in it yet
+}
+
+func (f *output) regular() bool { return f.file != nil && f.info.Mode().IsRegular() }
+
+// open opens the files that flags name, so that one that cannot be written is known
+// before the run. What is in a file stays until there is something to write.
+func (o *options) open(stdout, stderr io.Writer) (*outputs, error) {
+	out := &outputs{table: stdout}
+	for _, f := range []struct{ flag, path string }{{"json", o.json}, {"csv", o.csv}, {"png", o.png}, {"svg", o.svg}} {
+		if f.path == "" {
 			continue
 		}
-		if err := writeFile(file, func(w io.Writer) error {
-			switch name {
-			case "json":
-				e := json.NewEncoder(w)
-				e.SetIndent("", "  ")
-				return e.Encode(reports)
-			case "csv":
-				return writeCSV(w, reports)
-			}
-			return storm.Draw(w, name, reports)
-		}); err != nil {
-			return fmt.Errorf("-%s: %w", name, err)
+		if err := out.open(f.flag, f.path, stdout, stderr); err != nil {
+			out.close()
+			return nil, err
 		}
+	}
+	return out, nil
+}
+
+func (o *outputs) open(flag, path string, stdout, stderr io.Writer) error {
+	n := &output{flag: flag, to: stdout}
+	switch {
+	case path == "-" || path == "/dev/stdout":
+		o.table = stderr
+	case path[0] == '-':
+		return usagef("-%s %s: a file has no dash in front; write ./%s for one that has", flag, path, path)
+	default:
+		_, missing := os.Stat(path)
+		// Without O_NONBLOCK a pipe that nobody reads would hold up the run, and an interrupt with it.
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|syscall.O_NONBLOCK, 0o644) // #nosec G302 G304 -- named by the user, readable by all
+		if err != nil {
+			return fmt.Errorf("-%s %s: cannot be written (%w); name a file in a directory that exists and can be written", flag, path, errors.Unwrap(err))
+		}
+		n.to, n.file, n.made = file, file, errors.Is(missing, fs.ErrNotExist)
+		if n.info, err = file.Stat(); err != nil {
+			return err
+		}
+	}
+	same := slices.IndexFunc(o.files, func(f *output) bool {
+		return n.file == f.file || n.regular() && os.SameFile(n.info, f.info)
+	})
+	o.files = append(o.files, n)
+	if same >= 0 {
+		return usagef("-%s %s: -%s has the same file; each needs one of its own", flag, path, o.files[same].flag)
 	}
 	return nil
 }
 
-// writeFile writes a file as a whole or not at all.
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".ttlstorm-*")
-	if err != nil {
+// close closes the files, and removes those that would stay empty.
+func (o *outputs) close() {
+	for _, f := range o.files {
+		if f.file != nil {
+			_ = f.file.Close()
+		}
+		if f.made {
+			path, _ := filepath.EvalSymlinks(f.file.Name())
+			_ = os.Remove(path)
+		}
+	}
+}
+
+// write writes the table, and the files that were asked for. It fails, after that,
+// where a run had no answer.
+func (o *outputs) write(reports []storm.Report) error {
+	err := storm.Text(o.table, reports)
+	for _, f := range o.files {
+		if e := f.write(reports); e != nil && err == nil { // the others are still worth having
+			err = fmt.Errorf("-%s: %w", f.flag, e)
+		}
+	}
+	for _, r := range reports {
+		if err == nil && r.Queries > 0 && len(r.TTLs) == 0 {
+			err = fmt.Errorf("%s: none of %d queries had an answer (errors: %s); does the server have the names?", r.Name, r.Queries, storm.ErrorList(r.Errors))
+		}
+	}
+	return err
+}
+
+func (f *output) write(reports []storm.Report) error {
+	var b bytes.Buffer
+	if err := render(&b, f.flag, reports); err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
-	if err != nil {
+	if f.regular() {
+		if err := f.file.Truncate(0); err != nil {
+			return err
+		}
+	}
+	if _, err := f.to.Write(b.Bytes()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	f.made = false
+	return nil
+}
+
+// render writes reports in the format that a flag stands for.
+func render(w io.Writer, flag string, reports []storm.Report) error {
+	switch flag {
+	case "json":
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(reports)
+	case "csv":
+		return writeCSV(w, reports)
+	}
+	return storm.Draw(w, flag, reports)
 }
 
 // writeCSV writes a line per second and a column per report.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -60,7 +61,14 @@ func TestRefuses(t *testing.T) {
 	}()
 	garbage := listen(t, func([]byte) []byte { return []byte("\x00\x01garbage") })
 	answering := listen(t, answer)
-	gone := filepath.Join(t.TempDir(), "gone", "x")
+	dir := t.TempDir()
+	gone, file, link := filepath.Join(dir, "gone", "x"), filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := os.WriteFile(file, []byte("as it was"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("target", link); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		args  []string
 		usage bool
@@ -83,9 +91,34 @@ func TestRefuses(t *testing.T) {
 		{[]string{"-bogus"}, true, "-h lists the flags"},
 		{[]string{"-server", closed, "a.example"}, false, "is a DNS server running there?"},
 		{[]string{"-server", garbage, "a.example"}, false, "is a DNS server running there?"},
-		{[]string{"-server", answering, "-png", gone, "a.example"}, false, "cannot write in"},
+		{[]string{"-server", answering, "-png", gone, "a.example"}, false, "cannot be written"},
 		{[]string{"-server", answering, "-json", gone, "a.example"}, false, "a directory that exists"},
+		{[]string{"-server", answering, "-json", dir, "a.example"}, false, "cannot be written"},
+		{[]string{"-server", answering, "-csv", dir, "a.example"}, false, "cannot be written"},
+		{[]string{"-server", answering, "-png", filepath.Join(file, "x"), "a.example"}, false, "cannot be written"},
+		{[]string{"-server", answering, "-svg", filepath.Join(dir, "new") + "/", "a.example"}, false, "cannot be written"},
+		{[]string{"compare", "-json", dir}, false, "cannot be written"},
+		{[]string{"-server", closed, "-json", file, "-csv", filepath.Join(dir, "new"), "-png", link, "a.example"}, false, "is a DNS server running there?"},
+		{[]string{"-server", answering, "-json", "-", "-csv", "-", "a.example"}, true, "-csv -: -json has the same file"},
+		{[]string{"-server", answering, "-json", file, "-svg", dir + "/../" + filepath.Base(dir) + "/file", "a.example"}, true, "-json has the same file"},
+		{[]string{"-server", answering, "-json", "-csv", file, "a.example"}, true, "-json -csv: a file has no dash in front"},
+		{[]string{"-server", answering, "a.example", "-bogus"}, true, "-h lists the flags"},
+		{[]string{"-server", answering, "a.example", "-clients", "0"}, true, "1 to 10000"},
+		{[]string{"a.example", "-server", "192.0.2.1:53", "b.example"}, true, "-remote says that you may"},
+		{[]string{"-server", answering, "SRV", "A", "a.example"}, true, `"SRV" has no name`},
+		{[]string{"-server", answering, "a.example", "SRV", "A"}, true, `"A" has no name`},
+		{[]string{"-server", answering, "A", "a.example", "SRV"}, true, `"SRV" has no name`},
+		{[]string{"-server", answering, "@127.0.0.1", "a.example"}, true, `"@127.0.0.1" is not a domain name`},
+		{[]string{"-server", answering, "a.example", "+short"}, true, `"+short" is not a domain name`},
+		{[]string{"-server", answering, "a.example", "CH"}, true, `"CH" is not a domain name`},
+		{[]string{"-server", answering, "a.example", "-"}, true, `"-" is not a domain name`},
+		{[]string{"-server", answering, "SRV a.example"}, true, `"SRV a.example" is not a domain name`},
+		{[]string{"-server", answering, "127.0.0.1:53", "a.example"}, true, `"127.0.0.1:53" is not a domain name`},
+		{[]string{"-server", answering, ""}, true, `"" is not a domain name`},
+		{[]string{"-server", answering, "compare"}, true, `"compare" goes before the flags`},
+		{[]string{"-clients", "5", "compare", "-ttl", "0"}, true, `"compare" goes before the flags`},
 		{[]string{"compare", "a.example"}, true, "compare has names of its own"},
+		{[]string{"compare", "a.example", "-clients", "5"}, true, "compare has names of its own"},
 		{[]string{"compare", "-ttl", "4000"}, true, "0 to 3600"},
 		{[]string{"compare", "-floor", "0"}, true, "1 to 3600"},
 		{[]string{"compare", "-change", "1ms"}, true, "0s, or 1s"},
@@ -102,12 +135,46 @@ func TestRefuses(t *testing.T) {
 			if stdout.Len()+stderr.Len() > 0 {
 				t.Errorf("it prints %q %q", &stdout, &stderr)
 			}
+			text, err := os.ReadFile(file)
+			if left, _ := filepath.Glob(filepath.Join(dir, "*")); err != nil || string(text) != "as it was" || !slices.Equal(left, []string{file, link}) {
+				t.Errorf("it leaves %q and %q", text, left)
+			}
 		})
 	}
 }
 
+// TestQuestions has names and types in every order.
+func TestQuestions(t *testing.T) {
+	for args, want := range map[string]string{
+		"a.example":                       "a.example. 0",
+		"SRV a.example":                   "a.example. 33",
+		"a.example SRV":                   "a.example. 33",
+		"a.example srv":                   "a.example. 33",
+		"a.example TYPE65":                "a.example. 65",
+		"a.example IN SRV":                "a.example. 33",
+		"IN SRV a.example":                "a.example. 33",
+		"SRV a.example b.example":         "a.example. 33, b.example. 33",
+		"a.example b.example SRV":         "a.example. 33, b.example. 33",
+		"SRV a.example A b.example c":     "a.example. 33, b.example. 1, c. 1",
+		"a.example b.example SRV c A":     "a.example. 33, b.example. 33, c. 1",
+		"a.example SRV b.example":         "a.example. 33, b.example. 0",
+		"srv.example A":                   "srv.example. 1",
+		"a. SRV":                          "a. 33",
+		"_mysql._tcp.example. in. SRV x.": "_mysql._tcp.example. 33, in. 33, x. 0",
+	} {
+		got, err := parseQuestions(strings.Fields(args))
+		var parts []string
+		for _, q := range got {
+			parts = append(parts, fmt.Sprintf("%s %d", q.name, q.qtype))
+		}
+		if err != nil || strings.Join(parts, ", ") != want {
+			t.Errorf("%s: %v, %v, want %s", args, parts, err, want)
+		}
+	}
+}
+
 func TestHelp(t *testing.T) {
-	for _, args := range [][]string{{"-h"}, {"compare", "-h"}} {
+	for _, args := range [][]string{{"-h"}, {"a.example", "-h"}, {"compare", "-h"}} {
 		var out bytes.Buffer
 		if err := run(t.Context(), args, &out, io.Discard); err == nil || !strings.Contains(out.String(), "-clients") {
 			t.Errorf("%q: %v, %q", args, err, &out)
@@ -128,7 +195,8 @@ func answer(query []byte) []byte {
 	return b
 }
 
-// TestRun has clients of a server whose TTL is 1 s, and all files.
+// TestRun has clients of a server whose TTL is 1 s, all files, and flags behind the
+// names. What a server does behind its answers is not measured.
 func TestRun(t *testing.T) {
 	server := listen(t, answer)
 	dir := t.TempDir()
@@ -136,7 +204,7 @@ func TestRun(t *testing.T) {
 	var stdout bytes.Buffer
 	err := run(t.Context(), []string{
 		"-server", server, "-clients", "5", "-for", "3500ms", "-json", file("json"), "-csv", file("csv"),
-		"-png", file("png"), "-svg", file("svg"), "A", "a.example", "b.example",
+		"A", "a.example", "-png", file("png"), "b.example", "-svg", file("svg"),
 	}, &stdout, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -150,8 +218,13 @@ func TestRun(t *testing.T) {
 	if r.Queries < 30 || r.Queries > 40 || r.MeanTTL != 1 || len(r.Seconds) != 3 || len(r.Errors) != 0 {
 		t.Errorf("%+v", r)
 	}
-	if !strings.Contains(stdout.String(), "mean TTL") {
-		t.Errorf("no table: %s", &stdout)
+	if got := cells(stdout.String()); got["upstream"] != "-" || got["stale p50, p99, max"] != "-" || got["mean TTL"] != "1.0" {
+		t.Errorf("the table is %q", got)
+	}
+	for _, key := range []string{"upstream_queries", "stale"} {
+		if bytes.Contains(text, []byte(key)) {
+			t.Errorf("%s, which is not measured, is in %s", key, text)
+		}
 	}
 	for name, head := range map[string]string{"csv": "second,127.0.0.1:", "png": "\x89PNG", "svg": "<?xml"} {
 		got, err := os.ReadFile(file(name))
@@ -164,12 +237,73 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// cells are those of a table with one report, by their heads.
+func cells(table string) map[string]string {
+	out := make(map[string]string)
+	for line := range strings.Lines(table) {
+		if head, cell, ok := strings.Cut(line, "  "); ok {
+			out[head] = strings.TrimSpace(cell)
+		}
+	}
+	return out
+}
+
+// TestFiles has what a file can be: the run writes to a device, through a link and
+// over what was there, and standard output has nothing else where it is the file.
+func TestFiles(t *testing.T) {
+	server := listen(t, answer)
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	// The device itself would be lost to the machine where this fails.
+	for link, to := range map[string]string{"null": os.DevNull, "new": "target"} {
+		if err := os.Symlink(to, file(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(file("old"), bytes.Repeat([]byte("old "), 100_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	err := run(t.Context(), []string{
+		"-server", server, "-clients", "1", "-for", "2s", "A", "a.example",
+		"-csv", "-", "-json", file("old"), "-png", file("null"), "-svg", file("new"),
+	}, &stdout, &stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stdout.String(); !strings.HasPrefix(got, "second,127.0.0.1:") || strings.Count(got, "\n") != 3 {
+		t.Errorf("standard output has %q, want two seconds", got)
+	}
+	if !strings.Contains(stderr.String(), "mean TTL") {
+		t.Errorf("the table is not on standard error: %q", &stderr)
+	}
+	text, _ := os.ReadFile(file("old"))
+	if info, err := os.Stat(file("old")); err != nil || info.Mode().Perm() != 0o600 || !json.Valid(text) {
+		t.Errorf("%v, %.40q", info, text)
+	}
+	if text, _ := os.ReadFile(file("target")); !bytes.HasPrefix(text, []byte("<?xml")) {
+		t.Errorf("the link leads to %.40q", text)
+	}
+	for _, link := range []string{"null", "new"} {
+		if info, err := os.Lstat(file(link)); err != nil || info.Mode()&os.ModeSymlink == 0 {
+			t.Errorf("%s is no link any more: %v, %v", link, info, err)
+		}
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 4 {
+		t.Errorf("files are left over: %v", left)
+	}
+}
+
 // TestErrors has a server that first answers and then misbehaves: what clients
-// get is counted.
+// get is counted, and a run without an answer fails, after its table.
 func TestErrors(t *testing.T) {
 	for name, misbehave := range map[string]func(q *dns.Msg) []byte{
 		"SERVFAIL": func(q *dns.Msg) []byte {
 			b, _ := new(dns.Msg).SetRcode(q, dns.RcodeServerFailure).Pack()
+			return b
+		},
+		"NXDOMAIN": func(q *dns.Msg) []byte {
+			b, _ := new(dns.Msg).SetRcode(q, dns.RcodeNameError).Pack()
 			return b
 		},
 		"wrong answer": func(q *dns.Msg) []byte { // a record whose name points nowhere
@@ -192,11 +326,17 @@ func TestErrors(t *testing.T) {
 				return misbehave(q)
 			})
 			var stdout bytes.Buffer
-			if err := run(t.Context(), []string{"-server", server, "-clients", "1", "-for", "2s", "A", "a.example"}, &stdout, io.Discard); err != nil {
-				t.Fatal(err)
+			file := filepath.Join(t.TempDir(), "json")
+			err := run(t.Context(), []string{"-server", server, "-clients", "1", "-for", "2s", "-json", file, "A", "a.example"}, &stdout, io.Discard)
+			var usage usageError
+			if err == nil || errors.As(err, &usage) || !strings.Contains(err.Error(), "had an answer") || !strings.Contains(err.Error(), name+" ") {
+				t.Errorf("error %v, want one that says that there was no answer but %s", err, name)
 			}
-			if !strings.Contains(stdout.String(), name+" ") {
+			if got := cells(stdout.String()); !strings.HasPrefix(got["errors"], name+" ") || got["mean TTL"] != "-" {
 				t.Errorf("not counted as %s:\n%s", name, &stdout)
+			}
+			if text, _ := os.ReadFile(file); !json.Valid(text) {
+				t.Errorf("the file has %q", text)
 			}
 		})
 	}
@@ -214,17 +354,6 @@ func TestInterrupt(t *testing.T) {
 	if !strings.Contains(stdout.String(), "queries") {
 		t.Errorf("no table: %q", &stdout)
 	}
-}
-
-// cells are those of a table with one report, by their heads.
-func cells(table string) map[string]string {
-	out := make(map[string]string)
-	for line := range strings.Lines(table) {
-		if head, cell, ok := strings.Cut(line, "  "); ok {
-			out[head] = strings.TrimSpace(cell)
-		}
-	}
-	return out
 }
 
 // TestStory has the defaults of compare, in virtual time: the herd stays, chance

@@ -58,7 +58,7 @@ func rows(reports []Report) [][]string {
 			spans(func(s Span) string { return strconv.Itoa(s.Slot) }),
 			spans(func(s Span) string { return fmt.Sprintf("%.1f", s.SlotRatio) }),
 			spans(func(s Span) string { return fmt.Sprintf("%.2f", s.Dispersion) }),
-			settled, ttl, longest, stale, errorList(r.Errors),
+			settled, ttl, longest, stale, ErrorList(r.Errors),
 		})
 	}
 	return out
@@ -68,7 +68,8 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f", math.Round(d.Seconds()*10)/10)
 }
 
-func errorList(errors map[string]int) string {
+// ErrorList says how many errors there were of each kind.
+func ErrorList(errors map[string]int) string {
 	parts := make([]string, 0, len(errors))
 	for _, kind := range sorted(errors) {
 		parts = append(parts, fmt.Sprintf("%s %d", kind, errors[kind]))
