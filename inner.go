@@ -37,8 +37,8 @@ func markBelow(cache plugin.Handler) {
 	if v.Kind() != reflect.Struct || !v.FieldByName("Next").CanSet() || !v.FieldByName("Zones").CanSet() {
 		return
 	}
-	next, _ := v.FieldByName("Next").Addr().Interface().(*plugin.Handler)
-	zones, _ := v.FieldByName("Zones").Interface().([]string)
+	next, _ := reflect.TypeAssert[*plugin.Handler](v.FieldByName("Next").Addr())
+	zones, _ := reflect.TypeAssert[[]string](v.FieldByName("Zones"))
 	if next == nil || *next == nil {
 		return
 	}

@@ -181,7 +181,7 @@ func (n named) Name() string { return n.name }
 // TestPlace has each plugin of CoreDNS outside of ttlfloor.
 func TestPlace(t *testing.T) {
 	inside := false
-	for _, name := range strings.Fields(stock) {
+	for name := range strings.FieldsSeq(stock) {
 		err := checkPlace([]plugin.Handler{named{name: "log"}, named{name: name}, newHandler(nil), named{name: "nomad"}})
 		if (err != nil) != inside || inside && !strings.Contains(err.Error(), `above "`+name+`:`+name+`"`) {
 			t.Errorf("%s: %v", name, err)

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"math"
@@ -21,7 +22,7 @@ var (
 	full    = flag.Bool("storm", false, "the rows of the tables that take minutes, too")
 	update  = flag.Bool("update", false, "write the tables and figures of docs/storm.md")
 	million = flag.Bool("million", false, "a million clients")
-	seeds   = flag.Uint64("seeds", 5, "how many seeds TestHerdIsGone and its like run with")
+	seeds   = flag.Uint64("seeds", 0, "have TestHerdIsGone and its like report on so many seeds (-v), rather than judge a few")
 )
 
 const document = "../../../../docs/storm.md"
@@ -271,40 +272,67 @@ func few(rows ...row) (out []row) {
 	return out
 }
 
-// TestHerdIsGone is the synchronised start, with several seeds. Of 200 minutes
-// with 100 seeds, three had one query more than that, 1.022, with one replica: the
-// burst lay across two of the schedule's ticks.
+// judge holds the busiest seconds of runs, one for each seed, against the most that
+// they may be over the mean. With -seeds it reports them, and judges nothing.
+func judge(t *testing.T, what string, spans []storm.Span, most float64) {
+	t.Helper()
+	worst, over := 0, 0
+	for seed, s := range spans {
+		if *seeds == 0 && s.SecondRatio > most {
+			t.Errorf("%s, seed %d: the busiest second is %.3f times the mean, want %.2f at most", what, seed, s.SecondRatio, most)
+		}
+		if s.SecondRatio > spans[worst].SecondRatio {
+			worst = seed
+		}
+		if float64(s.Second) > math.Ceil(s.Mean) {
+			over++
+		}
+	}
+	t.Logf("%s: the busiest second is %.3f times the mean at most (seed %d), and above the mean rounded up in %d of %d runs",
+		what, spans[worst].SecondRatio, worst, over, len(spans))
+}
+
+// fewSeeds are judged, by bounds that hold for a hundred.
+const fewSeeds = 5
+
+// TestHerdIsGone is the synchronised start, with several seeds.
 func TestHerdIsGone(t *testing.T) {
-	for replicas, most := range map[int]float64{1: 1.02, 3: 1.08, 10: 1.10} {
-		for seed := range *seeds {
+	for _, tt := range []struct {
+		replicas int
+		most     float64
+	}{{1, 1.03}, {3, 1.08}, {10, 1.10}} {
+		minutes := make([][]storm.Span, 5)
+		for seed := range cmp.Or(*seeds, fewSeeds) {
 			r := base(treatment("ttlfloor, scheduled"), 30)
-			r.Replicas, r.Seed = replicas, seed
+			r.Replicas, r.Seed = tt.replicas, seed
 			res := do(t, r)
 			for minute := 3; minute < 5; minute++ {
-				if got := res.Record.Span(60*minute, 60*minute+60).SecondRatio; got > most {
-					t.Errorf("%d replicas, seed %d: the busiest second of minute %d is %.3f times the mean, want %.3f at most", replicas, seed, minute+1, got, most)
-				}
+				minutes[minute] = append(minutes[minute], res.Record.Span(60*minute, 60*minute+60))
 			}
-			if res.Longest > 45*time.Second+r.RoundTrip*2 {
-				t.Errorf("%d replicas, seed %d: %v between two queries of a client", replicas, seed, res.Longest)
+			if *seeds == 0 && res.Longest > 45*time.Second+r.RoundTrip*2 {
+				t.Errorf("%d replicas, seed %d: %v between two queries of a client", tt.replicas, seed, res.Longest)
 			}
+		}
+		for minute := 3; minute < 5; minute++ {
+			judge(t, fmt.Sprintf("%d replicas, minute %d", tt.replicas, minute+1), minutes[minute], tt.most)
 		}
 	}
 }
 
 // TestHerdReturns has the fleet double, or lose a third, after six minutes.
 func TestHerdReturns(t *testing.T) {
-	for seed := range *seeds {
-		double := base(treatment("ttlfloor, scheduled"), 30)
-		double.Join = []Join{{6 * time.Minute, 1000}}
-		lose := base(treatment("ttlfloor, scheduled"), 30)
-		lose.Leave = 6 * time.Minute
-		for name, r := range map[string]Run{"doubles": double, "loses a third": lose} {
+	for name, change := range map[string]func(*Run){
+		"doubles":       func(r *Run) { r.Join = []Join{{6 * time.Minute, 1000}} },
+		"loses a third": func(r *Run) { r.Leave = 6 * time.Minute },
+	} {
+		var spans []storm.Span
+		for seed := range cmp.Or(*seeds, fewSeeds) {
+			r := base(treatment("ttlfloor, scheduled"), 30)
+			change(&r)
 			r.Length, r.Seed = 10*time.Minute, seed
-			if got := do(t, r).Record.Span(9*60, 10*60).SecondRatio; got > 1.05 {
-				t.Errorf("%s, seed %d: the busiest second is %.3f times the mean three minutes later", name, seed, got)
-			}
+			spans = append(spans, do(t, r).Record.Span(9*60, 10*60))
 		}
+		judge(t, name+", three minutes later", spans, 1.05)
 	}
 }
 
@@ -312,18 +340,21 @@ func TestHerdReturns(t *testing.T) {
 // six minutes: a fleet that was spread is uneven for two more, far from a herd.
 func TestRestart(t *testing.T) {
 	for _, replicas := range []int{1, 3} {
-		for seed := range *seeds {
+		bounds := []float64{1.48, 1.15, 1.05, 1.05}
+		minutes := make([][]storm.Span, len(bounds))
+		for seed := range cmp.Or(*seeds, fewSeeds) {
 			r := base(treatment("ttlfloor, scheduled"), 30)
 			r.Length, r.Seed, r.Replicas, r.Restart = 10*time.Minute, seed, replicas, 6*time.Minute
 			res := do(t, r)
-			for after, most := range []float64{1.41, 1.15, 1.05, 1.05} {
-				if got := res.Record.Span(60*(6+after), 60*(7+after)).SecondRatio; got > most {
-					t.Errorf("%d replicas, seed %d: the busiest second is %.3f times the mean in minute %d after, want %.2f at most", replicas, seed, got, after+1, most)
-				}
+			for after := range bounds {
+				minutes[after] = append(minutes[after], res.Record.Span(60*(6+after), 60*(7+after)))
 			}
-			if got := res.Record.Span(6*60, 7*60).SecondRatio; got < 1.1 {
+			if got := minutes[0][seed].SecondRatio; *seeds == 0 && got < 1.1 {
 				t.Errorf("%d replicas, seed %d: %.3f in the first minute after, as if nothing had started again", replicas, seed, got)
 			}
+		}
+		for after, most := range bounds {
+			judge(t, fmt.Sprintf("%d replicas, minute %d after", replicas, after+1), minutes[after], most)
 		}
 	}
 }
