@@ -144,7 +144,7 @@ func (s *rrset) take(rr dns.RR, h *dns.RR_Header, section int, now int64) {
 	case *dns.RRSIG:
 		s.signed, s.ceiling = true, min(s.ceiling, ceiling(rr, now))
 	case *dns.SOA:
-		s.soa, s.minimum = s.soa || section == authority, min(s.minimum, serial(rr.Minttl))
+		s.soa, s.minimum = s.soa || section == authority, min(s.minimum, rr.Minttl)
 	}
 }
 
@@ -161,8 +161,8 @@ func (s *rrset) assign(denial, soa, referral bool) {
 		if s.signed && s.minimum == 0 {
 			s.role = alone
 		}
-	case denial && soa && s.section == authority && proves(s.rrtype):
-		s.role = proof
+	case denial && soa && s.section == authority && (s.rrtype == dns.TypeNSEC || s.rrtype == dns.TypeNSEC3):
+		s.role = proof // RFC 9077 section 3
 	case s.section == answer && !(denial && soa), s.section == authority && s.rrtype == dns.TypeNS && referral:
 		s.role = primary
 	}
@@ -192,7 +192,7 @@ func (r *reading) write(m, out *dns.Msg) *dns.Msg {
 			}
 			s := r.find(m, i, section[j], h)
 			soa, _ := section[j].(*dns.SOA)
-			raise := soa != nil && s.soa && r.denial && !s.signed && serial(soa.Minttl) < s.out
+			raise := soa != nil && s.soa && r.denial && !s.signed && soa.Minttl < s.out
 			if s.role == alone || s.out == h.Ttl && !raise {
 				continue
 			}
@@ -227,17 +227,11 @@ func header(rr dns.RR) *dns.RR_Header {
 // covered is the type of the RRset that a record is a member of: a signature is a
 // member of the one that it covers.
 func covered(rr dns.RR, h *dns.RR_Header) uint16 {
-	if h.Rrtype == dns.TypeRRSIG {
-		if sig, ok := rr.(*dns.RRSIG); ok {
-			return sig.TypeCovered
-		}
+	if sig, ok := rr.(*dns.RRSIG); ok {
+		return sig.TypeCovered
 	}
 	return h.Rrtype
 }
-
-// proves tells whether records of a type prove a denial, and follow its SOA (RFC
-// 9077 section 3).
-func proves(rrtype uint16) bool { return rrtype == dns.TypeNSEC || rrtype == dns.TypeNSEC3 }
 
 // ceiling is the greatest TTL that a signature allows: its Original TTL or the
 // time until it expires (RFC 4035 section 5.3.3), and 0 while it is not valid.
@@ -247,7 +241,7 @@ func ceiling(sig *dns.RRSIG, now int64) uint32 {
 	if left < 0 || since < 0 {
 		return 0
 	}
-	return min(serial(sig.OrigTtl), uint32(left)) // #nosec G115 -- not negative
+	return min(sig.OrigTtl, uint32(left)) // #nosec G115 -- not negative
 }
 
 // hash is one of a name, the same whatever its case (FNV-1a).

@@ -74,13 +74,11 @@ func untouchable(rr dns.RR) bool {
 }
 
 // readTTL reads a TTL with the high bit as 7 days.
-func readTTL(rr dns.RR) int64 { return readField(rr.Header().Ttl) }
-
-func readField(ttl uint32) int64 {
-	if ttl >= 1<<31 {
+func readTTL(rr dns.RR) int64 {
+	if rr.Header().Ttl >= 1<<31 {
 		return 7 * 24 * 3600
 	}
-	return int64(ttl)
+	return int64(rr.Header().Ttl)
 }
 
 // leastOf returns the least TTL of an RRset, and the least MINIMUM, if any.
@@ -89,7 +87,7 @@ func leastOf(rrs []dns.RR) (ttl, minimum int64) {
 	for _, rr := range rrs {
 		ttl = min(ttl, readTTL(rr))
 		if soa, ok := rr.(*dns.SOA); ok {
-			minimum = min(minimum, readField(soa.Minttl))
+			minimum = min(minimum, int64(soa.Minttl))
 		}
 	}
 	return ttl, minimum

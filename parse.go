@@ -16,18 +16,11 @@ import (
 	"github.com/ttlfloor/ttlfloor/internal/zonename"
 )
 
-// Defaults, in seconds and per cent.
+// Defaults and limits, in seconds and per cent.
 const (
-	defaultFloor    = 30
-	defaultNegative = 5
-	defaultLow      = 10
-	defaultHigh     = 50
-)
-
-// Limits of jitter, in per cent.
-const (
-	leastLow     = -99
-	greatestHigh = 1000
+	defaultFloor, defaultNegative = 30, 5
+	defaultLow, defaultHigh       = 10, 50
+	leastLow, greatestHigh        = -99, 1000
 )
 
 // parse reads the directives of a server block.
@@ -255,7 +248,13 @@ func parseExcept(c *caddy.Controller, r *rule, args []string) error {
 // are those of the server block, as CoreDNS has them.
 func parseZones(c *caddy.Controller, args []string) (zones []string, err error) {
 	if len(args) == 0 {
-		zones = plugin.OriginsFromArgsOrServerBlock(nil, c.ServerBlockKeys)
+		for _, name := range plugin.OriginsFromArgsOrServerBlock(nil, c.ServerBlockKeys) {
+			zone, ok := zonename.Canonical(name)
+			if !ok {
+				return nil, c.Errf("%q %s", name, zonename.NotZone)
+			}
+			zones = append(zones, zone)
+		}
 	}
 	for _, arg := range args {
 		names, why := zonename.Parse(arg)
@@ -263,12 +262,6 @@ func parseZones(c *caddy.Controller, args []string) (zones []string, err error) 
 			return nil, c.Errf("%q %s", arg, why)
 		}
 		zones = append(zones, names...)
-	}
-	for i, name := range zones {
-		var ok bool
-		if zones[i], ok = zonename.Canonical(name); !ok {
-			return nil, c.Errf("%q %s", name, zonename.NotZone)
-		}
 	}
 	slices.Sort(zones)
 	return slices.Compact(zones), nil

@@ -33,10 +33,13 @@ func setup(c *caddy.Controller) error {
 			return plugin.Error(pluginName, directive.Err(err.Error()))
 		}
 		warn(c, rules)
-		for _, cfg := range configs(c) {
+		for block, cfg := range configs(c) {
 			markBelow(cfg.Handler("cache"))
+			if block == c.ServerBlockIndex {
+				t.servers = append(t.servers, addresses(cfg)...)
+			}
 		}
-		t.view, t.servers = cfg.ViewName, servers(c)
+		t.view = cfg.ViewName
 		t.expose()
 		return nil
 	})
@@ -59,16 +62,6 @@ func setup(c *caddy.Controller) error {
 
 // instanceKey is where a Caddy instance stores its handlers.
 type instanceKey struct{}
-
-// servers returns the addresses of the servers of c's server block.
-func servers(c *caddy.Controller) (addrs []string) {
-	for block, cfg := range configs(c) {
-		if block == c.ServerBlockIndex {
-			addrs = append(addrs, addresses(cfg)...)
-		}
-	}
-	return addrs
-}
 
 // addresses returns those of a configuration, as CoreDNS writes them.
 func addresses(cfg *dnsserver.Config) (addrs []string) {

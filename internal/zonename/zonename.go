@@ -42,8 +42,8 @@ var (
 	aLabels = idna.New(idna.MapForLookup(), idna.StrictDomainName(false))
 )
 
-// Parse returns the names of zones that a token stands for, those of a network or
-// one, or why it stands for none that anybody asks for, and what is accepted.
+// Parse returns the canonical names of the zones that a token stands for, those of
+// a network or one, or why it stands for none that anybody asks for, and what is accepted.
 func Parse(token string) (names []string, why string) {
 	odd := strings.TrimLeftFunc(escape.ReplaceAllString(token, ""), func(ch rune) bool {
 		return ch <= unicode.MaxASCII && (unicode.IsLetter(ch) || unicode.IsDigit(ch)) || strings.ContainsRune(`-_.\/:`, ch)
@@ -81,18 +81,34 @@ func Parse(token string) (names []string, why string) {
 	case IsNumber(token):
 		return nil, fmt.Sprintf("looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number (%q)", token+".")
 	}
-	if _, network, err := net.ParseCIDR(token); err == nil { // by ourselves, since CoreDNS refuses ::/0
-		_, network, _ = net.ParseCIDR(network.String()) // Split panics on ::ffff:10.0.0.0/105, which is 10.0.0.0/9
-		return cidr.Reverse(cidr.Split(network)), ""
+	if names = split(token); names == nil {
+		return nil, NotZone
 	}
-	if names = []string{token}; strings.Contains(token, ":") && net.ParseIP(token) == nil {
-		names = plugin.Host(token).NormalizeExact() // without scheme and port
-	}
-	bare := strings.ToLower(strings.TrimSuffix(strings.Join(names, " "), "."))
-	if names == nil || strings.Contains(bare, ":") || net.ParseIP(bare) != nil || strings.Contains(bare, "/") && !strings.HasSuffix(bare, ".arpa") {
-		return nil, NotZone // no address, nor what is left of a URL; a slash is in reverse zones, RFC 2317
+	for i, name := range names {
+		var ok bool
+		if names[i], ok = Canonical(name); !ok {
+			return nil, NotZone
+		}
 	}
 	return names, ""
+}
+
+// split returns the names of a network's zones, or a token without scheme and port,
+// or nil for an address and what is left of a URL.
+func split(token string) []string {
+	if _, network, err := net.ParseCIDR(token); err == nil { // by ourselves, since CoreDNS refuses ::/0
+		_, network, _ = net.ParseCIDR(network.String()) // Split panics on ::ffff:10.0.0.0/105, which is 10.0.0.0/9
+		return cidr.Reverse(cidr.Split(network))
+	}
+	names := []string{token}
+	if strings.Contains(token, ":") && net.ParseIP(token) == nil {
+		names = plugin.Host(token).NormalizeExact()
+	}
+	bare := strings.ToLower(strings.TrimSuffix(strings.Join(names, " "), "."))
+	if strings.Contains(bare, ":") || net.ParseIP(bare) != nil || strings.Contains(bare, "/") && !strings.HasSuffix(bare, ".arpa") {
+		return nil // a slash is in reverse zones alone, RFC 2317
+	}
+	return names
 }
 
 // IsNumber tells FLOOR, right or wrong, from a zone: a single label without its
