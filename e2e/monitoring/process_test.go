@@ -33,6 +33,10 @@ func build(t *testing.T, name string) string {
 	return path
 }
 
+// patience is how long a test waits for what has to come, however slow the
+// machine is.
+const patience = 5 * time.Minute
+
 // process is a child of the test. It dies with it.
 type process struct {
 	cmd    *exec.Cmd

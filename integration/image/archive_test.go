@@ -20,10 +20,11 @@ const archive = "../../bin/image/coredns.tar"
 
 // descriptor is that of the OCI image specification.
 type descriptor struct {
-	MediaType string
-	Digest    string
-	Size      int64
-	Platform  struct{ Architecture, OS string }
+	MediaType   string
+	Digest      string
+	Size        int64
+	Platform    struct{ Architecture, OS string }
+	Annotations map[string]string
 }
 
 // platform is the image of one architecture.
@@ -41,8 +42,9 @@ type platform struct {
 	layers [][]byte // unpacked
 }
 
-// open returns the images in the archive by their architecture.
-func open(t *testing.T) map[string]*platform {
+// open returns the images in the archive by their architecture, and the name under
+// which a node imports them.
+func open(t *testing.T) (images map[string]*platform, name string) {
 	t.Helper()
 	f, err := os.Open(archive)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,7 +59,14 @@ func open(t *testing.T) map[string]*platform {
 		blobs[file.Name] = file.content
 	}
 
-	images := make(map[string]*platform)
+	var index struct{ Manifests []descriptor }
+	decode(t, blobs["index.json"], &index)
+	if len(index.Manifests) != 1 {
+		t.Fatalf("%d images in the archive, want one for all architectures", len(index.Manifests))
+	}
+	name = index.Manifests[0].Annotations["org.opencontainers.image.ref.name"]
+
+	images = make(map[string]*platform)
 	var walk func(content []byte)
 	walk = func(content []byte) {
 		var index struct{ Manifests []descriptor }
@@ -75,7 +84,7 @@ func open(t *testing.T) map[string]*platform {
 		}
 	}
 	walk(blobs["index.json"])
-	return images
+	return images, name
 }
 
 func image(t *testing.T, blobs map[string][]byte, d descriptor) *platform {

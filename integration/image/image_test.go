@@ -29,11 +29,22 @@ var files = map[string]int64{
 
 // TestImage looks at the image of each architecture.
 func TestImage(t *testing.T) {
-	images := open(t)
+	images, name := open(t)
 	if got := slices.Sorted(maps.Keys(images)); !slices.Equal(got, []string{"amd64", "arm64"}) {
 		t.Errorf("the image is for %q, want amd64 and arm64", got)
 	}
+	repository, tag, _ := strings.Cut(name, ":")
+	manifest, err := os.ReadFile("../../deploy/base/deployment.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if repository == "" || !strings.Contains(string(manifest), "image: "+repository+"\n") {
+		t.Errorf("the archive names its image %q, want the one of deploy/base/deployment.yaml with a tag", name)
+	}
 	for arch, p := range images {
+		if version := p.Config.Labels["org.opencontainers.image.version"]; strings.TrimPrefix(tag, "v") != version {
+			t.Errorf("the archive names its image %q, which is version %q", name, version)
+		}
 		t.Run(arch, func(t *testing.T) {
 			t.Run("config", p.testConfig)
 			t.Run("files", p.testFiles)

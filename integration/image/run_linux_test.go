@@ -32,7 +32,8 @@ const corefile = `. {
 // TestImageRuns starts the image's entry point in its root file system, with a
 // network of its own, and asks it.
 func TestImageRuns(t *testing.T) {
-	p := open(t)[runtime.GOARCH]
+	images, _ := open(t)
+	p := images[runtime.GOARCH]
 	if p == nil {
 		t.Fatal("no image for this architecture")
 	}
@@ -75,7 +76,8 @@ func TestImageRuns(t *testing.T) {
 
 // TestImageVersion has the version of the label in the program's mouth.
 func TestImageVersion(t *testing.T) {
-	p := open(t)[runtime.GOARCH]
+	images, _ := open(t)
+	p := images[runtime.GOARCH]
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for chroot")
 	}
@@ -181,7 +183,7 @@ func dropPrivileges(t *testing.T) {
 func start(t *testing.T, attr *syscall.SysProcAttr) {
 	t.Helper()
 	log := new(bytes.Buffer)
-	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	ctx, stop := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "/coredns", "-conf", "stdin")
 	cmd.Dir, cmd.Env = "/", []string{}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(corefile), log, log
@@ -203,7 +205,7 @@ func start(t *testing.T, attr *syscall.SysProcAttr) {
 func ask(t *testing.T) *dns.Msg {
 	t.Helper()
 	client := dns.Client{Timeout: time.Second}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		m, _, err := client.Exchange(new(dns.Msg).SetQuestion("www.example.org.", dns.TypeA), "127.0.0.1:53")
 		if err == nil {
 			return m
