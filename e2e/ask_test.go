@@ -13,7 +13,12 @@ import (
 
 // exchange asks once, and does not ask again.
 func exchange(addr, name string, qtype uint16) (*dns.Msg, error) {
-	c := dns.Client{Timeout: 5 * time.Second, UDPSize: 4096}
+	return exchangeWithin(patience, addr, name, qtype)
+}
+
+// exchangeWithin waits no longer than a time for the response.
+func exchangeWithin(d time.Duration, addr, name string, qtype uint16) (*dns.Msg, error) {
+	c := dns.Client{Timeout: d, UDPSize: 4096}
 	m := new(dns.Msg).SetQuestion(name, qtype)
 	m.SetEdns0(4096, false)
 	r, _, err := c.Exchange(m, addr)

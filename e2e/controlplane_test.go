@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -74,7 +73,7 @@ func (c *controlPlane) startAPI() error {
 	if err != nil {
 		return err
 	}
-	return poll(2*time.Minute, func() error {
+	return poll(patience, func() error {
 		if c.api.exited() {
 			return errors.New("kube-apiserver has exited")
 		}
@@ -97,7 +96,7 @@ func (c *controlPlane) connect() error {
 	if err != nil {
 		return err
 	}
-	config.QPS, config.Burst, config.Timeout = 100, 200, 20*time.Second
+	config.QPS, config.Burst, config.Timeout = 100, 200, patience
 	c.admin, err = kubernetes.NewForConfig(config)
 	return err
 }

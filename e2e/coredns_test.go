@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // pod is a CoreDNS process that was started as the Deployment starts it.
@@ -79,7 +78,7 @@ func (p *pod) layOut(t *testing.T, corefile string) {
 
 // get returns the status and the body of a page at one of its ports.
 func get(port int, path string) (int, string, error) {
-	client := http.Client{Timeout: 5 * time.Second}
+	client := http.Client{Timeout: patience}
 	res, err := client.Get("http://" + local(port) + path)
 	if err != nil {
 		return 0, "", err
@@ -104,7 +103,7 @@ func (p *pod) healthy(t *testing.T) {
 // ready some 100 ms before, which is less than it takes a node to hear of it.
 func (p *pod) waitReady(t *testing.T) {
 	t.Helper()
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if p.exited() {
 			t.Fatalf("it has exited: %v", p.err)
 		}
@@ -126,7 +125,7 @@ func (p *pod) waitReady(t *testing.T) {
 // waitFor waits until it has written a text n times.
 func (p *pod) waitFor(t *testing.T, text string, n int) {
 	t.Helper()
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		if got := strings.Count(p.output.String(), text); got < n {
 			return fmt.Errorf("it has written %q %d times, want %d", text, got, n)
 		}

@@ -25,9 +25,7 @@ func TestEndpointChanges(t *testing.T) {
 			return nil
 		}
 	}
-	// Names of the cluster are not cached, or for 30 seconds at most.
-	const longest = 40 * time.Second
-	eventually(t, longest, has("10.42.4.1, 10.42.4.2", "fd00:10:42:4::1"))
+	eventually(t, patience, has("10.42.4.1, 10.42.4.2", "fd00:10:42:4::1"))
 	for _, step := range []struct {
 		name      string
 		endpoints []endpoint
@@ -43,7 +41,7 @@ func TestEndpointChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		eventually(t, longest, has(step.v4, step.v6))
+		eventually(t, patience, has(step.v4, step.v6))
 		t.Logf("%s: in DNS after %v", step.name, time.Since(begin).Round(time.Millisecond))
 	}
 	if m := ask(t, p.dns, h.target(endpoint{"10.42.4.2", ""}), dns.TypeA); m.Rcode != dns.RcodeNameError {

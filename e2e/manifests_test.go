@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 	apps "k8s.io/api/apps/v1"
@@ -118,7 +117,7 @@ func boots(t *testing.T, dir, corefile string) {
 	}
 	for _, q := range questions {
 		var m *dns.Msg
-		eventually(t, 30*time.Second, func() (err error) {
+		eventually(t, patience, func() (err error) {
 			if m, err = exchange(p.dns, q.name, q.qtype); err == nil && len(m.Answer) == 0 {
 				err = fmt.Errorf("no answer:\n%v", m)
 			}

@@ -12,6 +12,10 @@ import (
 	"time"
 )
 
+// patience is how long a test waits for what has to come, however slow the
+// machine is.
+const patience = 3 * time.Minute
+
 // process is a child of the test. It dies with it.
 type process struct {
 	name   string

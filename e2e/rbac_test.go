@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 	core "k8s.io/api/core/v1"
@@ -111,7 +110,7 @@ func TestRights(t *testing.T) {
 			rest := slices.DeleteFunc(slices.Clone(all), func(r right) bool { return slices.Contains(c.without, r) })
 			p := startPod(t, coreDNSProgram, corefile, accessWith(t, fmt.Sprintf("lacks-%d", i), rest), c.env)
 			p.waitFor(t, c.says, 1)
-			eventually(t, 30*time.Second, func() error { // it waits five seconds for the API server
+			eventually(t, patience, func() error { // it waits five seconds for the API server
 				_, err := exchange(p.dns, "www.example.org.", dns.TypeA)
 				return err
 			})

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -128,7 +127,7 @@ func TestBrokenAtStart(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p := startPod(t, c.program, c.corefile, plane.kubeconfig)
-			eventually(t, 30*time.Second, func() error {
+			eventually(t, patience, func() error {
 				if !p.exited() {
 					return fmt.Errorf("%s has not exited", p.name)
 				}

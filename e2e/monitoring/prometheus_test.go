@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 )
 
 // A server is a real Prometheus.
@@ -44,7 +43,7 @@ scrape_configs:
 	s := &server{url: "http://" + addr}
 	s.process = start(t, path, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+addr, "--log.level=warn")
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, patience, func() error {
 		s.running(t)
 		r, err := http.Get(s.url + "/-/ready")
 		if err != nil {

@@ -170,7 +170,7 @@ func TestCorefiles(t *testing.T) {
 			addr := boot(t, "../../deploy/"+path+"/Corefile")
 			for _, row := range rows {
 				r := new(dns.Msg).SetQuestion(row.name, row.qtype)
-				m, _, err := (&dns.Client{Timeout: 5 * time.Second}).Exchange(r, addr)
+				m, _, err := (&dns.Client{Timeout: time.Minute}).Exchange(r, addr)
 				if err != nil || len(m.Answer) != 1 {
 					t.Fatalf("%s: %v\n%v", row.why, err, m)
 				}

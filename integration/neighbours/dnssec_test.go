@@ -174,7 +174,7 @@ func daemon(t *testing.T, name string, config func(addr string) string) server {
 	c := dns.Client{Timeout: 100 * time.Millisecond}
 	up := new(dns.Msg).SetQuestion("version.bind.", dns.TypeTXT)
 	up.Question[0].Qclass = dns.ClassCHAOS
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if _, _, err := c.Exchange(up, addr); err == nil {
 			return server{udp: addr, tcp: addr}
 		}
@@ -247,7 +247,7 @@ func TestValidators(t *testing.T) {
 		nsec3   bool
 	}{
 		{"floor above Original TTL", []string{"ttlfloor 1h {\nnegative 1h\n}", "cache", "file " + write(t, "zone", signedZone(t, key, private, 20, 24*time.Hour, false)) + " example"}, key, 20, false},
-		{"floor above time to expiration", []string{"ttlfloor 1h {\nnegative 1h\n}", "cache 20", "file " + write(t, "zone", signedZone(t, key, private, 7200, 90*time.Second, false)) + " example"}, key, 90, false},
+		{"floor above time to expiration", []string{"ttlfloor 2h {\nnegative 2h\n}", "cache 20", "file " + write(t, "zone", signedZone(t, key, private, 7200, time.Hour, false)) + " example"}, key, 3600, false},
 		{"a window below Original TTL", []string{"ttlfloor 30s", "file " + write(t, "zone", signedZone(t, key, private, 7200, 24*time.Hour, false)) + " example"}, key, 7200, false},
 		{"NSEC3", []string{"ttlfloor 1h {\nnegative 1h\n}", "cache"}, key, 20, true},
 		{"signed on the way", []string{"ttlfloor 2h {\nnegative 2h\n}", "cache", "dnssec example {\nkey file " + online + "\n}", "file " + write(t, "zone", zone) + " example"}, onlineKey, 3600, false},

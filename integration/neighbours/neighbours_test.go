@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// patience is how long a test waits for what has to come, however slow the
+// machine is.
+const patience = time.Minute
+
 // server is a CoreDNS on loopback.
 type server struct{ udp, tcp string }
 
@@ -63,7 +67,7 @@ func (s server) ask(t *testing.T, r *dns.Msg, network string) *dns.Msg {
 	if network == "tcp" {
 		addr = s.tcp
 	}
-	c := dns.Client{Net: network, Timeout: 5 * time.Second, UDPSize: dns.MaxMsgSize}
+	c := dns.Client{Net: network, Timeout: patience, UDPSize: dns.MaxMsgSize}
 	m, _, err := c.Exchange(r, addr)
 	if err != nil {
 		t.Fatal(err)
@@ -210,12 +214,12 @@ func TestNeighbours(t *testing.T) {
 // transferred waits for a secondary server to have its zone.
 func transferred(t *testing.T, s server) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if m := s.ask(t, new(dns.Msg).SetQuestion("example.", dns.TypeSOA), "udp"); len(m.Answer) > 0 {
 			return
 		}
 	}
-	t.Fatal("no zone after 10 seconds")
+	t.Fatalf("no zone after %v", patience)
 }
 
 func do(r *dns.Msg) { r.SetEdns0(4096, true) }

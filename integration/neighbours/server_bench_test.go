@@ -31,7 +31,7 @@ func BenchmarkServer(b *testing.B) {
 		b.Skip("needs dnsperf (Debian package dnsperf)")
 	}
 	binary := filepath.Join(b.TempDir(), "coredns")
-	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/coredns").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-C", "../..", "-o", binary, "./cmd/coredns").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	servers := []struct{ name, directives string }{

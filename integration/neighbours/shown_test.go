@@ -92,7 +92,7 @@ func tapped(l net.Listener) (*dns.Msg, error) {
 		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, err
 	}
 	r, err := tap.NewReader(conn, &tap.ReaderOptions{Bidirectional: true})

@@ -59,7 +59,7 @@ func TestTransports(t *testing.T) {
 	}
 	overHTTP := func(t *testing.T, transport http.RoundTripper, addr string, wire []byte) []byte {
 		t.Helper()
-		client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
+		client := &http.Client{Transport: transport, Timeout: patience}
 		resp, err := client.Post("https://"+addr+"/dns-query", "application/dns-message", bytes.NewReader(wire))
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +79,7 @@ func TestTransports(t *testing.T) {
 		{"TCP", "dns", func(t *testing.T, s server, r *dns.Msg) *dns.Msg { t.Helper(); return s.ask(t, r, "tcp") }},
 		{"DoT", "tls", func(t *testing.T, s server, r *dns.Msg) *dns.Msg {
 			t.Helper()
-			c := dns.Client{Net: "tcp-tls", TLSConfig: tlsConfig(), Timeout: 5 * time.Second}
+			c := dns.Client{Net: "tcp-tls", TLSConfig: tlsConfig(), Timeout: patience}
 			m, _, err := c.Exchange(r, s.tcp)
 			if err != nil {
 				t.Fatal(err)
@@ -100,7 +100,7 @@ func TestTransports(t *testing.T) {
 		}},
 		{"DoQ", "quic", func(t *testing.T, s server, r *dns.Msg) *dns.Msg {
 			t.Helper()
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			conn, err := quic.DialAddr(ctx, s.udp, tlsConfig("doq"), nil)
 			if err != nil {
@@ -132,7 +132,7 @@ func TestTransports(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = conn.Close() }()
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			packet, err := pb.NewDnsServiceClient(conn).Query(ctx, &pb.DnsPacket{Msg: pack(t, r)})
 			if err != nil {

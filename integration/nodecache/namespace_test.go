@@ -54,7 +54,7 @@ func enter() (code int, err error) {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	build := exec.Command("go", "build", "-o", dir, "../../cmd/coredns", "../../cmd/nodeif")
+	build := exec.Command("go", "build", "-C", "../..", "-o", dir, "./cmd/coredns", "./cmd/nodeif")
 	if out, err := build.CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("%v: %s", err, out))
 	}

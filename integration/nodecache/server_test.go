@@ -122,14 +122,16 @@ linkerd-dst-headless.linkerd.svc 30 IN SRV 0 50 8086 10-42-0-15.linkerd-dst-head
 linkerd-dst-headless.linkerd.svc 30 IN SRV 0 50 8086 10-42-1-7.linkerd-dst-headless.linkerd.svc
 10-42-0-15.linkerd-dst-headless.linkerd.svc 30 IN A 10.42.0.15
 10-42-1-7.linkerd-dst-headless.linkerd.svc 30 IN A 10.42.1.7
-plain.default.svc 30 IN A 10.96.7.7
 *.short.default.svc 7 IN A 10.96.7.8
 *.one.default.svc 30 IN A 10.96.7.9
+*.fleets.linkerd.svc 30 IN SRV 0 50 8086 10-42-0-15.linkerd-dst-headless.linkerd.svc
+*.fleets.linkerd.svc 30 IN SRV 0 50 8086 10-42-1-7.linkerd-dst-headless.linkerd.svc
 `
 
 const (
 	linkerd = "linkerd-dst-headless.linkerd.svc.cluster.local."
-	plain   = "plain.default.svc.cluster.local."
+	fleets  = ".fleets.linkerd.svc.cluster.local." // any name below it is there
+	one     = ".one.default.svc.cluster.local."    // the same
 )
 
 // startOutside runs a server for all names that are not of the cluster.
@@ -171,7 +173,12 @@ func addressOf(r *dns.Msg, ttl uint32) *dns.Msg {
 
 // ask sends a query over UDP and returns the response.
 func ask(host, name string, qtype uint16) (*dns.Msg, error) {
-	m, _, err := (&dns.Client{Timeout: 2 * time.Second}).Exchange(new(dns.Msg).SetQuestion(name, qtype), net.JoinHostPort(host, "53"))
+	return askFor(patience, host, name, qtype)
+}
+
+// askFor waits no longer than a time for the response.
+func askFor(within time.Duration, host, name string, qtype uint16) (*dns.Msg, error) {
+	m, _, err := (&dns.Client{Timeout: within}).Exchange(new(dns.Msg).SetQuestion(name, qtype), net.JoinHostPort(host, "53"))
 	return m, err
 }
 
