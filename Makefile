@@ -1,10 +1,13 @@
-.PHONY: help build build-it-in ttlstorm example test race bench cover lint fuzz neighbours soak storm figures million mutants dashboards e2e rootfs image man vuln \
+.PHONY: help build build-it-in ttlstorm vet example test race bench cover lint fuzz neighbours soak storm figures million mutants dashboards e2e rootfs image man vuln \
 	release-check release-dry release ci
 
 FUZZTIME ?= 30m
 
 # Modules with tests that need no more than Go; .ci/modules lists all.
 tested = $(filter-out e2e e2e/%,$(shell .ci/modules))
+
+# RACE=-race has e2e and dashboards run under the race detector.
+RACE ?=
 
 # goreleaser, of a version that builds with the Go of go.mod.
 goreleaser = go run github.com/goreleaser/goreleaser/v2@v2.15.1
@@ -29,6 +32,16 @@ test: ## all tests but those of dashboards and e2e
 
 race: ## the same under the race detector
 	for module in $(tested); do go test -C $$module -race ./... || exit; done
+
+vet: ## go vet for each system and architecture of a release (a quarter of an hour, the first time)
+# Whatever is about Linux, or Unix, says so in a build constraint: network
+# namespaces and interfaces, and signals. No module is left out. What is built for
+# that alone is built without optimization, which is faster.
+	for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo $$os/$$arch; \
+		flags=; [ $$os/$$arch = $$(go env GOHOSTOS)/$$(go env GOHOSTARCH) ] || flags='-gcflags=all=-N -l'; \
+		GOOS=$$os GOARCH=$$arch .ci/modules go vet $${flags:+"$$flags"} ./... || exit; \
+	done; done
 
 bench: ## the benchmarks, and CPU time per query of whole servers (docs/benchmarks.md)
 	go test -run '^$$' -bench . -benchmem .
@@ -66,10 +79,10 @@ mutants: ## mutation testing of rule.go, rewrite.go and schedule.go (ten minutes
 		$(foreach f,copy arrivals metrics metadata parse setup ttlfloor zones,-E '^$(f)\.go$$') -E '^cmd/' -E '^internal/'
 
 dashboards: ## dashboard and alerting rules, against a real Prometheus (three minutes)
-	go test -C e2e/monitoring -count=1 -v -timeout 30m ./...
+	go test -C e2e/monitoring $(RACE) -count=1 -v -timeout 30m ./...
 
 e2e: ## CoreDNS in front of a real Kubernetes API server (two minutes, the first time half an hour)
-	cd e2e && go test -count=1 -v -timeout 45m ./...
+	go test -C e2e $(RACE) -count=1 -v -timeout 45m ./...
 
 rootfs: ## what the image is made of, as bin/image/rootfs-ARCH.tar, for both architectures or ARCHES
 	.ci/rootfs
