@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-
 	"github.com/ttlfloor/ttlfloor/internal/records"
 )
 

@@ -12,7 +12,6 @@ import (
 	"github.com/coredns/coredns/plugin"
 
 	"github.com/miekg/dns"
-
 	"github.com/ttlfloor/ttlfloor/internal/zonename"
 )
 

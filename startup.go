@@ -13,8 +13,6 @@ import (
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 
 	"github.com/miekg/dns"
-
-	"github.com/ttlfloor/ttlfloor/internal/zonename"
 )
 
 var log = clog.NewWithPlugin(pluginName)
@@ -75,9 +73,8 @@ func warn(c *caddy.Controller, rules []*rule) {
 		} else if len(cfg.FilterFuncs) > 0 {
 			continue
 		}
-		zone, _ := zonename.Canonical(cfg.Zone)
 		for _, addr := range addresses(cfg) {
-			zones[addr] = append(zones[addr], zone)
+			zones[addr] = append(zones[addr], cfg.Zone)
 		}
 	}
 	for _, r := range rules {

@@ -92,13 +92,15 @@ func TestWarnings(t *testing.T) {
 		{"by another transport", block(".", "ttlfloor 20s consul", source(0)) + strings.Replace(consul, "consul:0", "grpc://consul:0", 1), nil},
 		{"in an own block's view", block(".", "view one {\nexpr true\n}", "ttlfloor 20s consul", source(0)) + consul, []string{elsewhere("Corefile:6", "consul.", "127.0.0.1", "consul.")}},
 		{"shared with a view", block(".", "ttlfloor 20s consul", source(0)) + block("consul", "view one {\nexpr true\n}", source(0)), nil},
+		{"shared with an own view", block("consul", "view one {\nexpr true\n}", "ttlfloor 20s", source(0)) + consul, nil},
 		{"one of the block's own zones", block(". consul", "ttlfloor 20s a.consul", source(0)) + block("b.consul", source(0)), nil},
 		{"the block's zones", block("example a.example", "ttlfloor", source(0)) + block(".", source(0)), nil},
 		{"above the block's zones", block("consul", "ttlfloor 30s .", source(0)) + block(".", source(0)), nil},
 		{"with a part in another block", block(".", "ttlfloor 30s", source(0)) + consul, nil},
 		{"a mistyped zone", block("cluster.local", "ttlfloor 30s linkerd.svc.cluster.lokal", source(0)), []string{outside("Corefile:3", "linkerd.svc.cluster.lokal.", "cluster.local.")}},
 		{"a name that only ends alike", block("example org", "ttlfloor 30s anexample", source(0)), []string{outside("Corefile:3", "anexample.", "example. org.")}},
-		{"the zones are not those of the key as it is written", block(`\097.example`, "ttlfloor", source(0)), nil},
+		{"a key with an escape", block(`\097.example`, "ttlfloor", source(0)), nil},
+		{"a key with an escape, which is not what is asked for", block("example", "ttlfloor 30s a.example", source(0)) + block(`\097.example`, source(0)), nil},
 		{"a network", block("10.0.0.0/7", "ttlfloor 30s 11.0.0.0/8 12.0.0.0/8", source(0)), []string{outside("Corefile:3", "12.in-addr.arpa.", "10.in-addr.arpa. 11.in-addr.arpa.")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -180,6 +182,9 @@ func (n named) Name() string { return n.name }
 
 // TestPlace has each plugin of CoreDNS outside of ttlfloor.
 func TestPlace(t *testing.T) {
+	var out bytes.Buffer
+	clog.SetOutput(&out)
+	defer clog.SetOutput(os.Stdout)
 	inside := false
 	for name := range strings.FieldsSeq(stock) {
 		err := checkPlace([]plugin.Handler{named{name: "log"}, named{name: name}, newHandler(nil), named{name: "nomad"}})
@@ -190,6 +195,9 @@ func TestPlace(t *testing.T) {
 			t.Errorf("%s, inside: %v", name, err)
 		}
 		inside = inside || name == "tsig"
+	}
+	if out.Len() > 0 {
+		t.Errorf("of plugins that are known there was logged\n%s", &out)
 	}
 }
 

@@ -101,7 +101,7 @@ func split(token string) []string {
 		return cidr.Reverse(cidr.Split(network))
 	}
 	names := []string{token}
-	if strings.Contains(token, ":") && net.ParseIP(token) == nil {
+	if strings.Contains(token, ":") {
 		names = plugin.Host(token).NormalizeExact()
 	}
 	bare := strings.ToLower(strings.TrimSuffix(strings.Join(names, " "), "."))
