@@ -34,9 +34,10 @@ func (a *arrivals) count(since time.Duration) {
 	}
 }
 
-// serve notes a TTL that went out at a time since the epoch.
+// serve notes the greatest TTL of the response to a query that came at a time since
+// the epoch. One beyond the horizon of the schedule says nothing of a herd.
 func (a *arrivals) serve(since time.Duration, ttl uint32) {
-	for end := second(since) + int64(ttl); ; {
+	for end := second(since) + int64(min(ttl, horizon)); ; {
 		if old := a.expires.Load(); end <= old || a.expires.CompareAndSwap(old, end) {
 			return
 		}
@@ -50,10 +51,10 @@ type spread struct {
 	peak       float64 // queries in the busiest second
 }
 
-// spread returns that of the 60 seconds up to the last query before the second of a
-// time since the epoch, or of as many as there have been: what comes after the last
-// query may be the pause of a herd as well as the end of the traffic. The traffic is
-// over, and all is 0, once the minute is past and every TTL that went out has run out.
+// spread looks at the 60 seconds up to the last query before now, a time since the
+// epoch, or at as many as there have been. The seconds after that query may be the
+// pause of a herd or the end of the traffic. The traffic is over once the minute is
+// past and every TTL that went out has run out; then all is 0.
 func (a *arrivals) spread(since time.Duration) (s spread) {
 	now, last := second(since), int64(0)
 	for i := range a.slots {
@@ -73,6 +74,9 @@ func (a *arrivals) spread(since time.Duration) (s spread) {
 			squares += n * n
 			s.peak = max(s.peak, n)
 		}
+	}
+	if sum == 0 { // a new query took the last slot
+		return s
 	}
 	n := float64(last - from + 1)
 	mean := sum / n

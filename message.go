@@ -25,13 +25,15 @@ type reading struct {
 	plain  bool   // each section has one TTL and counts as one RRset
 	of     [3]int // the one of a section in sets, where plain
 	denial bool   // NXDOMAIN, or NODATA (RFC 2308 section 2)
+
+	chains [64]int // by hash of the owner, the RRset that was added last, plus one
 }
 
 // read reads a message that goes out now, in answer to a query for qtype. room is
 // where the RRsets go as far as they fit. Nothing is written to the message.
 func read(m *dns.Msg, qtype uint16, now func() time.Time, room []rrset) reading {
 	r := reading{sets: room}
-	if r.plain = m.Rcode == dns.RcodeSuccess && len(m.Answer) > 0 && r.readSections(m); r.plain {
+	if r.plain = m.Rcode == dns.RcodeSuccess && r.readSections(m); r.plain {
 		return r
 	}
 	r.sets = room
@@ -76,9 +78,10 @@ func (r *reading) readSections(m *dns.Msg) bool {
 		}
 		before |= types
 	}
-	if len(r.sets) > 0 && r.sets[0].section == answer {
-		r.sets[0].role = primary
+	if len(r.sets) == 0 || r.sets[0].section != answer {
+		return false
 	}
+	r.sets[0].role = primary
 	return true
 }
 
@@ -96,6 +99,8 @@ func (r *reading) readRRsets(m *dns.Msg, qtype uint16, now int64) (soa, answered
 			if s == nil {
 				s = r.add(i, j, len(section))
 				s.rrtype, s.hash = covered(rr, h), hash(h.Name)
+				chain := &r.chains[s.hash%64]
+				s.next, *chain = *chain, len(r.sets)
 			}
 			s.take(rr, h, i, now)
 			soa = soa || s.soa
@@ -111,8 +116,8 @@ func (r *reading) find(m *dns.Msg, section int, rr dns.RR, h *dns.RR_Header) *rr
 		return &r.sets[r.of[section]]
 	}
 	rrtype, sum := covered(rr, h), hash(h.Name)
-	for i := range r.sets {
-		if s := &r.sets[i]; s.hash == sum && s.rrtype == rrtype {
+	for i := r.chains[sum%64]; i > 0; i = r.sets[i-1].next {
+		if s := &r.sets[i-1]; s.hash == sum && s.rrtype == rrtype {
 			if first := sections(m)[s.section][s.first].Header(); first.Class == h.Class && strings.EqualFold(first.Name, h.Name) {
 				return s
 			}
@@ -167,13 +172,15 @@ func (s *rrset) assign(denial, soa, referral bool) {
 	}
 }
 
-// lowest returns the lowest TTL as it came and as it goes out, if there is one.
-func (r *reading) lowest() (received, served uint32, ok bool) {
+// ttls returns the lowest TTL as it came and as it goes out, and the greatest that
+// goes out, if there is one.
+func (r *reading) ttls() (received, served, greatest uint32, ok bool) {
 	received, served = maxTTL, maxTTL
 	for i := range r.sets {
-		received, served = min(received, r.sets[i].received), min(served, r.sets[i].out)
+		s := &r.sets[i]
+		received, served, greatest = min(received, s.received), min(served, s.out), max(greatest, s.out)
 	}
-	return received, served, len(r.sets) > 0
+	return received, served, greatest, len(r.sets) > 0
 }
 
 // write returns the message with the TTLs that were decided. What changes is
@@ -243,7 +250,7 @@ func ceiling(sig *dns.RRSIG, now int64) uint32 {
 	return min(sig.OrigTtl, uint32(left)) // #nosec G115 -- not negative
 }
 
-// hash is one of a name, the same whatever its case (FNV-1a).
+// hash hashes a name without regard to case (FNV-1a).
 func hash(name string) uint32 {
 	sum := uint32(2166136261)
 	for i := range len(name) {

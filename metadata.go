@@ -15,7 +15,7 @@ type seen struct {
 	received, served atomic.Int64 // seconds plus one; 0 while there is none
 }
 
-// seenIn returns that of a handler in a context; nil without *metadata*.
+// seenIn returns what a handler stored in a context, or nil without *metadata*.
 func seenIn(ctx context.Context, t *TTLFloor) *seen {
 	s, _ := ctx.Value(seenKey{t}).(*seen)
 	return s

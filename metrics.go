@@ -80,15 +80,13 @@ type meter struct {
 	received, served prometheus.Observer
 }
 
-// ttl records the lowest TTL of the response to a query that came at a time since
-// the epoch, before and after.
-func (m *meter) ttl(since time.Duration, received, served uint32) {
+// ttl records the lowest TTL of a response, before and after.
+func (m *meter) ttl(received, served uint32) {
 	if received == 0 {
 		m.zeroTTL.Inc()
 	}
 	m.received.Observe(float64(received))
 	m.served.Observe(float64(served))
-	m.serve(since, served)
 }
 
 // meterSet is the meters of all handlers. A meter outlives the handler that asked
@@ -121,10 +119,9 @@ func (s *meterSet) get(l labels) *meter {
 	return m
 }
 
-// retain ends the series that no handler of a running instance has.
-func (s *meterSet) retain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// settle gives every zone of the instances in charge its series, so that a rule that
+// no query takes can be seen, too, and ends those that none of them has.
+func (s *meterSet) settle() {
 	used := make(map[*meter]bool)
 	for _, instance := range caddy.Instances() {
 		instance.StorageMu.RLock()
@@ -132,12 +129,17 @@ func (s *meterSet) retain() {
 		instance.StorageMu.RUnlock()
 		for _, t := range handlers {
 			for _, z := range t.zones.byName {
+				for _, server := range t.servers {
+					observing.WithLabelValues(t.meter(z, server).labels[:]...).Set(z.observing)
+				}
 				for _, m := range *z.meters.Load() {
 					used[m] = true
 				}
 			}
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for l, m := range s.byLabels {
 		if !used[m] {
 			delete(s.byLabels, l)
@@ -163,16 +165,6 @@ func (s *meterSet) Collect(ch chan<- prometheus.Metric) {
 		of := m.spread(time.Since(m.epoch))
 		for i, v := range [...]float64{of.dispersion, of.ratio, of.peak} {
 			ch <- prometheus.MustNewConstMetric(spreadDescs[i], prometheus.GaugeValue, v, l[:]...)
-		}
-	}
-}
-
-// expose makes the series of every zone, so that a rule that no query takes can be
-// seen, too.
-func (t *TTLFloor) expose() {
-	for _, z := range t.zones.byName {
-		for _, server := range t.servers {
-			observing.WithLabelValues(t.meter(z, server).labels[:]...).Set(z.observing)
 		}
 	}
 }

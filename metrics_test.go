@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coredns/coredns/plugin/metadata"
@@ -96,6 +97,33 @@ func TestSpread(t *testing.T) {
 	})
 }
 
+// TestServe has what the gauges wait for: the greatest TTL that went out, also of a
+// rule that observes, but nothing beyond the horizon.
+func TestServe(t *testing.T) {
+	for _, tt := range []struct {
+		directives string
+		lines      []string
+		least      int64 // seconds until the gauges are 0
+		most       int64
+	}{
+		{"ttlfloor 30s example", []string{"answer a.example. 300 SRV 0 0 80 b.example.", "additional b.example. 30 A 192.0.2.1"}, 180, 300},
+		{"ttlfloor 30s example {\n observe\n }", []string{"answer a.example. 300 A 192.0.2.1"}, 300, 300},
+		{"ttlfloor 30s example {\n observe\n }", []string{"answer a.example. 0 A 192.0.2.1"}, 0, 45},
+		{"ttlfloor 30s example", []string{"answer a.example. 2147483647 A 192.0.2.1"}, horizon, horizon},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newTTLFloor(t, tt.directives, respond(message(t, tt.lines...)))
+			h.view = t.Name() + tt.directives + tt.lines[0]
+			t.Cleanup(meters.settle)
+			exchange(t, h, "a.example.", dns.TypeSRV)
+			m := meters.get(labels{"", "example.", h.view})
+			if got := m.expires.Load() - 1; got < tt.least || got > tt.most {
+				t.Errorf("%s, %q: %d seconds, want %d to %d", tt.directives, tt.lines, got, tt.least, tt.most)
+			}
+		})
+	}
+}
+
 // TestArrivalsParallel checks that no query is lost or counted twice.
 func TestArrivalsParallel(t *testing.T) {
 	var a arrivals
@@ -119,16 +147,16 @@ func TestArrivalsParallel(t *testing.T) {
 func TestMeter(t *testing.T) {
 	l := labels{"dns://:53", "meter.example.", "v"}
 	m := meters.get(l)
-	t.Cleanup(meters.retain)
+	t.Cleanup(meters.settle)
 	if meters.get(l) != m {
 		t.Error("a set of labels has two meters")
 	}
 	m.count(time.Since(m.epoch))
 	m.responses[raised].Inc()
-	m.ttl(0, 0, 33)
-	m.ttl(0, 30, 31)
-	m.ttl(0, 100_000, 100_000)
-	if n := len(series(t, "meter.example.")); n != int(outcomes)+6 {
+	m.ttl(0, 33)
+	m.ttl(30, 31)
+	m.ttl(100_000, 100_000)
+	if n := len(series(t, "meter.example.")); n != int(outcomes)+6 { // observing is that of a rule
 		t.Errorf("%d series", n)
 	}
 	if v := sample(t, "coredns_ttlfloor_zero_ttl_responses_total", "zone", l[1]).GetCounter().GetValue(); v != 1 {
@@ -151,7 +179,7 @@ func TestMeter(t *testing.T) {
 			}
 		}
 	}
-	meters.retain()
+	meters.settle()
 	if left := series(t, "meter.example."); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}

@@ -54,7 +54,7 @@ var unit = regexp.MustCompile(`(?i)^[0-9]+ (s|secs?|seconds?|m|mins?|minutes?|h|
 func parseRule(c *caddy.Controller) (*rule, error) {
 	r := &rule{at: fmt.Sprintf("%s:%d", c.File(), c.Line()), policy: policy{
 		floor: defaultFloor, max: maxTTL,
-		spread: true, low: defaultLow, high: defaultHigh,
+		low: defaultLow, high: defaultHigh,
 	}}
 	var err error
 	at := *c // errors name this line, which a token with a line feed in it ends otherwise
@@ -143,7 +143,7 @@ const jitterSyntax = `accepted are "LOW [HIGH] [scheduled|random]" and "off"`
 
 func parseJitter(c *caddy.Controller, r *rule, args []string) (err error) {
 	if len(args) == 1 && args[0] == "off" {
-		r.jitter, r.spread, r.low, r.high = off, false, 0, 0
+		r.jitter, r.low, r.high = off, 0, 0
 		return nil
 	}
 	if n := len(args); n > 1 && !strings.HasSuffix(args[n-1], "%") {

@@ -16,7 +16,6 @@ type rule struct {
 	except  zones
 	observe bool // decide and count, and send what came
 
-	jitter    jitter
 	schedules [kinds]schedule // apart, since windows of different lengths in one do worse
 }
 
@@ -33,10 +32,10 @@ const (
 type kind int
 
 const (
-	positive kind = iota // the primary RRsets of an answer or a referral
-	denying              // those of a denial
-	lesser               // RRsets of other sections that run out before
-	kinds                // how many there are
+	positive      kind = iota // the primary RRsets of an answer or a referral
+	denying                   // those of a denial
+	lowerSections             // RRsets of other sections that run out before
+	kinds                     // how many there are
 )
 
 // policy is the arithmetic of a rule. TTLs are in seconds.
@@ -47,21 +46,22 @@ type policy struct {
 	max      uint32 // greatest TTL that goes out
 	low      int64  // per cent added to the base at the window's start, above -100
 	high     int64  // per cent added to the base at the window's end
-	spread   bool   // whether there is a window at all
+	jitter   jitter
 }
 
 // rrset is what counts of an RRset, signatures included. TTLs are in seconds.
 type rrset struct {
 	section, first int    // where its first record stands
 	hash           uint32 // of its owner
+	next           int    // RRset whose owner has the same low bits in its hash, plus one
 	rrtype         uint16
 	role           role
 
 	received uint32 // least TTL; in a denial's SOA at most MINIMUM
 	highest  uint32 // greatest TTL field
 	ceiling  uint32 // greatest TTL that its signatures allow it to be raised to
-	minimum  uint32 // least MINIMUM of its SOA records in the authority section
-	soa      bool   // it has such
+	minimum  uint32 // least MINIMUM of its SOA records
+	soa      bool   // one of them is in the authority section
 	signed   bool   // it has a signature
 
 	base uint32 // what its new TTL starts from
@@ -97,17 +97,18 @@ func (p policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi uin
 	if denial {
 		p.floor, p.zero, k = p.negative, p.negative, denying
 	}
-	cut, low, over := false, false, false
+	cut, low, aboveMax := false, false, false
 	first, second := noWindow, noWindow
 	for i := range sets {
 		s := &sets[i]
 		cut = p.bound(s) || cut
-		low, over = low || s.received < p.floor && s.role != alone, over || s.highest > p.max
+		low = low || s.received < p.floor && s.role != alone
+		aboveMax = aboveMax || s.highest > p.max
 		if s.role == primary {
 			first.add(s)
 		}
 	}
-	if denial && !p.spread && !low && !over {
+	if denial && (p.negative == 0 || p.jitter == off && !low && !aboveMax) {
 		return unchanged, false
 	}
 	t := first.choose(&p, k, choose)
@@ -117,7 +118,7 @@ func (p policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi uin
 			second.add(s)
 		}
 	}
-	u := second.choose(&p, lesser, choose)
+	u := second.choose(&p, lowerSections, choose)
 	cut = cut || first.cut || second.cut
 
 	for i := range sets {
@@ -130,7 +131,7 @@ func (p policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi uin
 			want = first.ttl(s.base, t)
 		case lower:
 			want = second.ttl(s.base, u)
-		case proof:
+		case proof: // RFC 9077 section 3
 			want = max(min(p.floor, s.top), t)
 		}
 		s.out = min(want, s.top)
@@ -174,7 +175,7 @@ func (p *policy) bound(s *rrset) bool {
 	s.free = max(s.received, consent)
 	s.top = min(p.max, max(s.received, min(consent, s.ceiling)))
 	s.base = min(start, s.top)
-	return s.base < min(start, s.free)
+	return s.base < start
 }
 
 // window is where a TTL may lie that several RRsets get: that of the lowest base,
@@ -203,7 +204,7 @@ func (w *window) choose(p *policy, k kind, choose func(k kind, lo, hi uint32) ui
 		return 0
 	}
 	lo, hi := int64(w.base), int64(w.base)
-	if p.spread && (w.base <= horizon || w.received < p.floor) {
+	if p.jitter != off && (w.base <= horizon || w.received < p.floor) {
 		lo = max(lo*(100+p.low)/100, int64(p.floor))
 		hi = max(p.end(w.base), lo+1)
 		if w.base > p.consent(w.received) {
@@ -211,7 +212,7 @@ func (w *window) choose(p *policy, k kind, choose func(k kind, lo, hi uint32) ui
 		}
 	}
 	w.cut = min(hi, int64(w.free)) > int64(w.top)
-	if over := hi - int64(w.top); over > 0 {
+	if over := hi - int64(w.top); over > 0 { // what is not low is not raised: it slides down
 		lo, hi = max(lo-over, int64(min(p.floor, w.top))), hi-over
 	}
 	return choose(k, clamp(lo), clamp(hi))

@@ -449,8 +449,9 @@ func TestChoose(t *testing.T) {
 	const many = 500
 	draw := func(r *rule, k kind, lo, hi uint32) map[uint32]int {
 		got := map[uint32]int{}
+		w := &responseWriter{handler: newHandler(nil), rule: r}
 		for range many {
-			got[r.choose(time.Now(), k, lo, hi, rand.Uint32N)]++
+			got[w.choose(k, lo, hi)]++
 		}
 		return got
 	}
@@ -472,12 +473,12 @@ func TestChoose(t *testing.T) {
 		t.Error("a window up to the horizon is not scheduled")
 	}
 	for _, j := range []jitter{random, off} {
-		r = &rule{jitter: j}
+		r = &rule{policy: policy{jitter: j}}
 		if got := draw(r, positive, 33, 33); got[33] != many || r.schedules[positive].ring != nil {
 			t.Errorf("jitter %d keeps state, or draws from one TTL %v", j, got)
 		}
 	}
-	r = &rule{jitter: random}
+	r = &rule{policy: policy{jitter: random}}
 	got := draw(r, positive, 33, 45)
 	if len(got) != 13 || r.schedules[positive].ring != nil {
 		t.Errorf("random: %v", got)

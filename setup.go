@@ -10,7 +10,16 @@ import (
 	"github.com/ttlfloor/ttlfloor/internal/chance"
 )
 
-func init() { plugin.Register(pluginName, setup) }
+func init() {
+	plugin.Register(pluginName, setup)
+	// An instance is in charge from this event on. Before, it may fail and be dropped.
+	caddy.RegisterEventHook(pluginName, func(event caddy.EventName, _ any) error {
+		if event == caddy.InstanceStartupEvent {
+			meters.settle()
+		}
+		return nil
+	})
+}
 
 func setup(c *caddy.Controller) error {
 	directive := c.Dispenser // for an error at startup
@@ -40,16 +49,10 @@ func setup(c *caddy.Controller) error {
 			}
 		}
 		t.view = cfg.ViewName
-		t.expose()
-		return nil
-	})
-	c.OnRestartFailed(func() error { // the instance that failed may have got to its metrics
-		t.expose()
-		meters.retain()
 		return nil
 	})
 	c.OnShutdown(func() error {
-		meters.retain()
+		meters.settle()
 		return nil
 	})
 

@@ -48,13 +48,18 @@ func checkPlace(chain []plugin.Handler) error {
 func configs(c *caddy.Controller) iter.Seq2[int, *dnsserver.Config] {
 	return func(yield func(int, *dnsserver.Config) bool) {
 		at := *c
-		for at.ServerBlockIndex, at.ServerBlockKeyIndex = 0, 0; ; at.ServerBlockKeyIndex++ {
-			cfg := dnsserver.GetConfig(&at)
-			switch end := cfg.Transport == ""; {
-			case end && at.ServerBlockKeyIndex == 0, !end && !yield(at.ServerBlockIndex, cfg):
+		for at.ServerBlockIndex = 0; ; at.ServerBlockIndex++ {
+			for at.ServerBlockKeyIndex = 0; ; at.ServerBlockKeyIndex++ {
+				cfg := dnsserver.GetConfig(&at)
+				if cfg.Transport == "" {
+					break
+				}
+				if !yield(at.ServerBlockIndex, cfg) {
+					return
+				}
+			}
+			if at.ServerBlockKeyIndex == 0 {
 				return
-			case end:
-				at.ServerBlockIndex, at.ServerBlockKeyIndex = at.ServerBlockIndex+1, -1
 			}
 		}
 	}

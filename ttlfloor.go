@@ -33,7 +33,7 @@ import (
 const pluginName = "ttlfloor"
 
 // TTLFloor raises and spreads the TTLs of the responses that pass through it.
-// It does not change after startup but for what is said to.
+// It is immutable after startup, but for the schedules of its rules.
 type TTLFloor struct {
 	Next plugin.Handler
 
@@ -103,19 +103,17 @@ func (w *responseWriter) WriteMsg(m *dns.Msg) error {
 	if m == nil {
 		return errNoMessage
 	}
-	t := w.handler
 	var room [6]rrset
 	r := read(m, w.qtype, time.Now, room[:0])
-	result, changes := unchanged, false
-	if !r.denial || w.rule.negative > 0 {
-		result, changes = w.rule.decide(r.sets, r.denial, func(k kind, lo, hi uint32) uint32 {
-			return w.rule.choose(t.epoch, k, lo, hi, t.draw)
-		})
-	}
+	result, changes := w.rule.decide(r.sets, r.denial, w.choose)
 	w.meter.responses[result].Inc()
-	if received, served, ok := r.lowest(); ok {
-		w.meter.ttl(w.arrived, received, served)
+	if received, served, greatest, ok := r.ttls(); ok {
 		w.seen.set(received, served)
+		w.meter.ttl(received, served)
+		if w.rule.observe {
+			greatest = max(received, greatest)
+		}
+		w.meter.serve(w.arrived, greatest)
 	}
 	if changes && !w.rule.observe {
 		out := &w.out
@@ -135,13 +133,11 @@ func (w *responseWriter) Write(b []byte) (int, error) {
 }
 
 // choose picks a TTL from lo to hi, both included, for a response that goes out
-// now. The seconds of the schedules begin at the epoch.
-func (r *rule) choose(epoch time.Time, k kind, lo, hi uint32, draw func(uint32) uint32) uint32 {
-	switch {
-	case lo == hi && r.jitter != scheduled:
-		return lo
-	case r.jitter != scheduled || hi >= horizon:
-		return lo + draw(hi-lo+1)
+// now.
+func (w *responseWriter) choose(k kind, lo, hi uint32) uint32 {
+	t := w.handler
+	if w.rule.jitter != scheduled || hi >= horizon {
+		return lo + t.draw(hi-lo+1)
 	}
-	return r.schedules[k].book(int64(time.Since(epoch)/(time.Second/ticks)), lo, hi)
+	return w.rule.schedules[k].book(int64(time.Since(t.epoch)/(time.Second/ticks)), lo, hi)
 }

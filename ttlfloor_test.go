@@ -454,7 +454,7 @@ func TestRewrite(t *testing.T) {
 							z.other.jitter = random // with the same windows
 						}
 					}
-					t.Cleanup(meters.retain)
+					t.Cleanup(meters.settle)
 
 					out := exchange(t, h, "a.example.", tt.qtype)
 					if got := text(out); got != want {
@@ -516,7 +516,7 @@ func TestUntouched(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newTTLFloor(t, "ttlfloor 30s example", respond(m))
 			h.view = t.Name()
-			t.Cleanup(meters.retain)
+			t.Cleanup(meters.settle)
 			w := dnstest.NewRecorder(&test.ResponseWriter{})
 			if _, err := h.ServeDNS(context.Background(), w, r); err != nil {
 				t.Fatal(err)

@@ -96,8 +96,8 @@ func (z *zones) holds(qname string) bool {
 	return r != nil
 }
 
-// lengths are those that zones have, greatest first: the suffixes of a name that
-// have others need not be looked up.
+// lengths are the lengths of zones, greatest first. Only suffixes of such a length
+// need to be looked up.
 type lengths []int
 
 func (l *lengths) add(zone string) {

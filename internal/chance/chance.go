@@ -2,6 +2,6 @@
 // the same seed gives the same run.
 package chance
 
-// Key is that of a caddy.Controller's storage for a func(n uint32) uint32, which
-// returns a number below n.
+// Key is the key in the storage of a caddy.Controller under which the laboratory puts
+// its func(n uint32) uint32, which returns a number below n.
 type Key struct{}
