@@ -28,7 +28,7 @@ func parse(c *caddy.Controller) ([]*rule, error) {
 	zones := newZones(nil)
 	for c.Next() {
 		if c.Val() != pluginName {
-			return nil, c.Errf("%q after a rule is not part of it; accepted is a new line", c.Val())
+			return nil, c.Errf("%q is not part of a rule here; accepted are options in braces that open on the line of the directive, and after them a new line", c.Val())
 		}
 		directive := c.Dispenser
 		r, err := parseRule(c)
@@ -83,11 +83,20 @@ func parseRule(c *caddy.Controller) (*rule, error) {
 		}
 		given[option] = true
 		at = *c
+		args = c.RemainingArgs()
+		for _, word := range append(args, option) {
+			if why := zonename.Torn(word, "word"); why != "" {
+				return nil, at.Errf("%q %s", word, why)
+			}
+			if word == "}" {
+				return nil, at.Errf("option %q has a brace behind it; accepted is %q on a line of its own", option, word)
+			}
+		}
 		parseOption := options[option]
 		if parseOption == nil {
 			return nil, c.Errf("unknown option %q; accepted are zero, negative, max, jitter, observe, types and except", option)
 		}
-		if err = parseOption(&at, r, c.RemainingArgs()); err != nil {
+		if err = parseOption(&at, r, args); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +148,7 @@ func parseMax(c *caddy.Controller, r *rule, args []string) (err error) {
 	return nil
 }
 
-const jitterSyntax = `accepted are "LOW [HIGH] [scheduled|random]" and "off"`
+const jitterSyntax = `accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`
 
 func parseJitter(c *caddy.Controller, r *rule, args []string) (err error) {
 	if len(args) == 1 && args[0] == "off" {
@@ -167,7 +176,7 @@ func parseJitter(c *caddy.Controller, r *rule, args []string) (err error) {
 			return err
 		}
 	default:
-		return c.Errf("jitter %q has %d percentages; %s", strings.Join(args, " "), len(args), jitterSyntax)
+		return c.Errf("jitter %q has too many words; %s", strings.Join(args, " "), jitterSyntax)
 	}
 	if r.high, err = parsePercent(c, args[len(args)-1]); err != nil {
 		return err
@@ -182,7 +191,7 @@ func parsePercent(c *caddy.Controller, token string) (int64, error) {
 	digits, ok := strings.CutSuffix(token, "%")
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if !ok || err != nil || n < leastLow || n > greatestHigh {
-		return 0, c.Errf("jitter %q is not a percentage; accepted is a whole number with its sign (10%%), from %d%% to %d%%", token, leastLow, greatestHigh)
+		return 0, c.Errf("jitter %q is not a percentage from %d%% to %d%%; %s", token, leastLow, greatestHigh, jitterSyntax)
 	}
 	return n, nil
 }
@@ -233,7 +242,7 @@ func parseExcept(c *caddy.Controller, r *rule, args []string) error {
 		}
 		for _, zone := range zones {
 			if slices.Contains(r.zones, zone) || plugin.Zones(r.zones).Matches(zone) == "" {
-				return c.Errf("except %q is outside the rule; accepted are zones below %s", arg, strings.Join(r.zones, " "))
+				return c.Errf("except %q is not below the zones of the rule; accepted are zones below %s", arg, strings.Join(r.zones, " "))
 			}
 		}
 		except = append(except, zones...)
@@ -247,13 +256,7 @@ func parseExcept(c *caddy.Controller, r *rule, args []string) error {
 // are those of the server block, as CoreDNS has them.
 func parseZones(c *caddy.Controller, args []string) (zones []string, err error) {
 	if len(args) == 0 {
-		for _, name := range plugin.OriginsFromArgsOrServerBlock(nil, c.ServerBlockKeys) {
-			zone, ok := zonename.Canonical(name)
-			if !ok {
-				return nil, c.Errf("%q %s", name, zonename.NotZone)
-			}
-			zones = append(zones, zone)
-		}
+		args = plugin.OriginsFromArgsOrServerBlock(nil, c.ServerBlockKeys)
 	}
 	for _, arg := range args {
 		names, why := zonename.Parse(arg)

@@ -134,14 +134,14 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor 1.5", `1: FLOOR "1.5" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
 		{"ttlfloor 500ms", `1: FLOOR "500ms" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
 		{"ttlfloor .5s", `1: FLOOR ".5s" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
-		{"ttlfloor 30s 60s", `1: "60s" looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("60s.")`},
-		{"ttlfloor example.org 30s", `1: "30s" looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("30s.")`},
+		{"ttlfloor 30s 60s", `1: "60s" looks like a number where a zone belongs; accepted is one FLOOR, directly behind the directive, then zones, with their last dot where they look like a number ("60s.")`},
+		{"ttlfloor example.org 30s", `1: "30s" looks like a number where a zone belongs; accepted is one FLOOR, directly behind the directive, then zones, with their last dot where they look like a number ("30s.")`},
 		{"ttlfloor 30s foo..bar", `1: "foo..bar" is not a zone; accepted is a domain name or a network in CIDR notation`},
-		{"ttlfloor 30s \"\"", `1: "" is empty, as a variable is that is not set; accepted is a domain name or a network in CIDR notation`},
+		{"ttlfloor 30s \"\"", `1: "" is empty, as a variable is that is not set; accepted is a zone`},
 		{"ttlfloor 30s 10.0.0.0/33", `1: "10.0.0.0/33" is not a zone; accepted is a domain name or a network in CIDR notation`},
 		{"ttlfloor 30s " + strings.Repeat("a", 64), `1: "` + strings.Repeat("a", 64) + `" is not a zone; accepted is a domain name or a network in CIDR notation`},
 		{"ttlfloor 30s 127.0.0.1", `1: "127.0.0.1" is not a zone; accepted is a domain name or a network in CIDR notation`},
-		{"ttlfloor 30s z {\n negative off\n } extra", `3: "extra" after a rule is not part of it; accepted is a new line`},
+		{"ttlfloor 30s z {\n negative off\n } extra", `3: "extra" is not part of a rule here; accepted are options in braces that open on the line of the directive, and after them a new line`},
 		{"ttlfloor {\n zero\n }", `2: option "zero" has 0 arguments; accepted is one TTL`},
 		{"ttlfloor {\n zero 40s 50s\n }", `2: option "zero 40s 50s" has 2 arguments; accepted is one TTL`},
 		{"ttlfloor {\n zero 30x\n }", `2: zero "30x" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 596523h14m7s`},
@@ -162,18 +162,25 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor {\n negative\n }", `2: option "negative" has 0 arguments; accepted is one TTL, or off`},
 		{"ttlfloor {\n negative off 5s\n }", `2: option "negative off 5s" has 2 arguments; accepted is one TTL, or off`},
 		{"ttlfloor {\n negative on\n }", `2: negative "on" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s, or off`},
-		{"ttlfloor {\n jitter\n }", `2: option "jitter" has no percentage; accepted are "LOW [HIGH] [scheduled|random]" and "off"`},
+		{"ttlfloor {\n jitter\n }", `2: option "jitter" has no percentage; accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`},
 		{"ttlfloor {\n jitter 50% 10%\n }", `2: jitter "50% 10%" runs from 50% down to 10%; accepted is LOW up to HIGH, where one value is a HIGH for a LOW of 0%`},
 		{"ttlfloor {\n jitter -20%\n }", `2: jitter "-20%" runs from 0% down to -20%; accepted is LOW up to HIGH, where one value is a HIGH for a LOW of 0%`},
-		{"ttlfloor {\n jitter -100% 10%\n }", `2: jitter "-100%" is not a percentage; accepted is a whole number with its sign (10%), from -99% to 1000%`},
-		{"ttlfloor {\n jitter 10% 1001%\n }", `2: jitter "1001%" is not a percentage; accepted is a whole number with its sign (10%), from -99% to 1000%`},
-		{"ttlfloor {\n jitter 10 50%\n }", `2: jitter "10" is not a percentage; accepted is a whole number with its sign (10%), from -99% to 1000%`},
-		{"ttlfloor {\n jitter 10% 50\n }", `2: jitter "50" is unknown; accepted are "LOW [HIGH] [scheduled|random]" and "off"`},
-		{"ttlfloor {\n jitter 1.5%\n }", `2: jitter "1.5%" is not a percentage; accepted is a whole number with its sign (10%), from -99% to 1000%`},
-		{"ttlfloor {\n jitter 10% 20% 30%\n }", `2: jitter "10% 20% 30%" has 3 percentages; accepted are "LOW [HIGH] [scheduled|random]" and "off"`},
-		{"ttlfloor {\n jitter 10% 20% often\n }", `2: jitter "often" is unknown; accepted are "LOW [HIGH] [scheduled|random]" and "off"`},
-		{"ttlfloor {\n jitter random\n }", `2: jitter "random" is not a percentage; accepted is a whole number with its sign (10%), from -99% to 1000%`},
-		{"ttlfloor {\n jitter off 10%\n }", `2: jitter "off" is not a percentage; accepted is a whole number with its sign (10%), from -99% to 1000%`},
+		{"ttlfloor {\n jitter -100% 10%\n }", `2: jitter "-100%" is not a percentage from -99% to 1000%; accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`},
+		{"ttlfloor {\n jitter 10% 1001%\n }", `2: jitter "1001%" is not a percentage from -99% to 1000%; accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`},
+		{"ttlfloor {\n jitter 10 50%\n }", `2: jitter "10" is not a percentage from -99% to 1000%; accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`},
+		{"ttlfloor {\n jitter 10% 50\n }", `2: jitter "50" is unknown; accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`},
+		{"ttlfloor {\n jitter 1.5%\n }", `2: jitter "1.5%" is not a percentage from -99% to 1000%; accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`},
+		{"ttlfloor {\n jitter 10% 20% 30%\n }", `2: jitter "10% 20% 30%" has too many words; accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`},
+		{"ttlfloor {\n jitter 10% 20% often\n }", `2: jitter "often" is unknown; accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`},
+		{"ttlfloor {\n jitter scheduled 10% 50%\n }", `2: jitter "scheduled 10% 50%" has too many words; accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`},
+		{"ttlfloor {\n jitter \"10% 50%\"\n }", `2: "10% 50%" holds a blank, as a variable with several words does; accepted is one word: write the words out, each by itself`},
+		{"ttlfloor {\n \"max 60\"\n }", `2: "max 60" holds a blank, as a variable with several words does; accepted is one word: write the words out, each by itself`},
+		{"ttlfloor {\n types SRV, A\n }", `2: "SRV," holds a comma; accepted are blanks between words`},
+		{"ttlfloor {\n types \"\"\n }", `2: "" is empty, as a variable is that is not set; accepted is a word`},
+		{"ttlfloor 30s { max 60 }", `1: option "max" has a brace behind it; accepted is "}" on a line of its own`},
+		{"ttlfloor 30s a.local\n{\n max 60\n}", `2: "{" is not part of a rule here; accepted are options in braces that open on the line of the directive, and after them a new line`},
+		{"ttlfloor {\n jitter random\n }", `2: jitter "random" is not a percentage from -99% to 1000%; accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`},
+		{"ttlfloor {\n jitter off 10%\n }", `2: jitter "off" is not a percentage from -99% to 1000%; accepted are one or two percentages and then scheduled or random, as in "10% 50% scheduled", and "off"`},
 		{"ttlfloor {\n types\n }", `2: option "types" has no type; accepted are one or more query types (SRV A AAAA)`},
 		{"ttlfloor {\n types SRV FOO\n }", `2: type "FOO" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, except AXFR and IXFR`},
 		{"ttlfloor {\n types AXFR\n }", `2: type "AXFR" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, except AXFR and IXFR`},
@@ -181,9 +188,9 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor {\n types TYPE0\n }", `2: type "TYPE0" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, except AXFR and IXFR`},
 		{"ttlfloor {\n types TYPE65536\n }", `2: type "TYPE65536" is unknown; accepted are the names of query types (SRV A AAAA), or TYPE and a number, except AXFR and IXFR`},
 		{"ttlfloor 30s example.org {\n except\n }", `2: option "except" has no zone; accepted are one or more zones below example.org.`},
-		{"ttlfloor 30s example.org {\n except example.net\n }", `2: except "example.net" is outside the rule; accepted are zones below example.org.`},
-		{"ttlfloor 30s example.org {\n except example.org\n }", `2: except "example.org" is outside the rule; accepted are zones below example.org.`},
-		{"ttlfloor 30s example.org {\n except 30s\n }", `2: "30s" looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("30s.")`},
+		{"ttlfloor 30s example.org {\n except example.net\n }", `2: except "example.net" is not below the zones of the rule; accepted are zones below example.org.`},
+		{"ttlfloor 30s example.org {\n except example.org\n }", `2: except "example.org" is not below the zones of the rule; accepted are zones below example.org.`},
+		{"ttlfloor 30s example.org {\n except 30s\n }", `2: "30s" looks like a number where a zone belongs; accepted is one FLOOR, directly behind the directive, then zones, with their last dot where they look like a number ("30s.")`},
 		{"ttlfloor {\n floor 30s\n }", `2: unknown option "floor"; accepted are zero, negative, max, jitter, observe, types and except`},
 		{"ttlfloor {\n zero 40s\n zero 40s\n }", `3: option "zero" is given twice; accepted is once in a rule`},
 		{"ttlfloor {\n {\n }", `2: unknown option "{"; accepted are zero, negative, max, jitter, observe, types and except`},
@@ -191,9 +198,9 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor\nttlfloor", `2: zone "example.com." has a rule for all types already, at Testfile:1; accepted is one rule for a zone and type, and one for the zone without types`},
 		{"ttlfloor 30s example.org {\n types A SRV\n }\nttlfloor 40s example.org {\n types SRV\n }", `4: zone "example.org." has a rule for SRV already, at Testfile:1; accepted is one rule for a zone and type, and one for the zone without types`},
 		{"ttlfloor \"30s consul\"", `1: "30s consul" holds a blank, as a variable with several zones does; accepted is one zone: write the zones out, each by itself`},
-		{"ttlfloor 30s, consul", `1: "30s," holds a comma; accepted are blanks between zones, and after FLOOR`},
-		{"ttlfloor 30s,consul", `1: "30s,consul" holds a comma; accepted are blanks between zones, and after FLOOR`},
-		{"ttlfloor \"\"", `1: "" is empty, as a variable is that is not set; accepted is a domain name or a network in CIDR notation`},
+		{"ttlfloor 30s, consul", `1: "30s," holds a comma; accepted are blanks between zones`},
+		{"ttlfloor 30s,consul", `1: "30s,consul" holds a comma; accepted are blanks between zones`},
+		{"ttlfloor \"\"", `1: "" is empty, as a variable is that is not set; accepted is a zone`},
 		{"ttlfloor 10.0.0", `1: FLOOR "10.0.0" is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 168h0m0s`},
 		{"ttlfloor 127.0.0.1", `1: "127.0.0.1" is not a zone; accepted is a domain name or a network in CIDR notation`},
 		{"ttlfloor 30 s", `1: "30 s" holds a blank; accepted is a TTL in one word (30s), or a zone with its last dot ("s.")`},
@@ -204,7 +211,7 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor {\n observe on\n }", `2: option "observe on" has 1 arguments; accepted is none`},
 		{"ttlfloor {\n observe\n observe\n }", `3: option "observe" is given twice; accepted is once in a rule`},
 		{"ttlfloor {\n zero 30 s\n }", `2: option "zero 30 s" has 2 arguments; accepted is one TTL`},
-		{"ttlfloor {\n zero 30s,\n }", `2: zero "30s," is not a TTL; accepted are whole seconds (30) or a Go duration of whole seconds (30s, 1m30s), from 1s to 596523h14m7s`},
+		{"ttlfloor {\n zero 30s,\n }", `2: "30s," holds a comma; accepted are blanks between words`},
 		{"ttlfloor 30s a.example\nttlfloor 30s b.example\n\nttlfloor 30s c.example b.example", `4: zone "b.example." has a rule for all types already, at Testfile:2; accepted is one rule for a zone and type, and one for the zone without types`},
 		{"ttlfloor 30s a.example ttlfloor 30s a.example", `1: "ttlfloor" stands on the line of the rule at Testfile:1 again, as where a snippet or a file is imported twice; accepted is one import in a server block, and one rule on a line`},
 		{"ttlfloor ttlfloor", `1: "ttlfloor" stands on the line of the rule at Testfile:1 again, as where a snippet or a file is imported twice; accepted is one import in a server block, and one rule on a line`},
@@ -227,7 +234,7 @@ func TestParseRefusesTokens(t *testing.T) {
 	for corefile, want := range map[string]string{
 		`ttlfloor 30s "a.local b.local"`:                             `1 - Error during parsing: "a.local b.local" holds a blank, as a variable with several zones does; accepted is one zone: write the zones out, each by itself`, // case 20
 		"ttlfloor 30s *.svc.cluster.local":                           `1 - Error during parsing: "*.svc.cluster.local" has a wildcard, but a zone holds all names below it; accepted is "svc.cluster.local"`,
-		"ttlfloor 30s a.local, b.local":                              `1 - Error during parsing: "a.local," holds a comma; accepted are blanks between zones, and after FLOOR`,
+		"ttlfloor 30s a.local, b.local":                              `1 - Error during parsing: "a.local," holds a comma; accepted are blanks between zones`,
 		"ttlfloor 30s consul jitter off":                             `1 - Error during parsing: "jitter" is a word of the options; accepted are options in braces, each on a line of its own, and a zone of that name with its last dot ("jitter.")`,
 		"ttlfloor 30s a.example bücher.example z.example":            `1 - Error during parsing: "bücher.example" is outside ASCII; accepted is the name with A-labels, as it is asked for, "xn--bcher-kva.example"`,
 		"ttlfloor 30s . {\nexcept b.example a.example; z.example\n}": `2 - Error during parsing: "a.example;" holds ";"; accepted are zones with blanks between them, and "#" before a comment`,
@@ -235,6 +242,21 @@ func TestParseRefusesTokens(t *testing.T) {
 	} {
 		if _, err := parse(caddy.NewTestController("dns", corefile)); err == nil || err.Error() != "Testfile:"+want {
 			t.Errorf("%s\ngot  %v\nwant %s", corefile, err, want)
+		}
+	}
+}
+
+// TestParseServerBlock has a key of the server block that is no zone that anybody
+// asks for, and rules that take their zones from there.
+func TestParseServerBlock(t *testing.T) {
+	for key, want := range map[string]string{
+		"dns://*.local.:53":        `Testfile:1 - Error during parsing: "*.local." has a wildcard, but a zone holds all names below it; accepted is "local."`,
+		"dns://bücher.example.:53": `Testfile:1 - Error during parsing: "bücher.example." is outside ASCII; accepted is the name with A-labels, as it is asked for, "xn--bcher-kva.example."`,
+	} {
+		c := caddy.NewTestController("dns", "ttlfloor 30s")
+		c.ServerBlockKeys = []string{key}
+		if _, err := parse(c); err == nil || err.Error() != want {
+			t.Errorf("%s\ngot  %v\nwant %s", key, err, want)
 		}
 	}
 }

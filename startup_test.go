@@ -134,7 +134,7 @@ func TestImports(t *testing.T) {
 		{"a variable with a zone", block("example", "ttlfloor 30s {$TTLFLOOR_ZONE}", source(0)), ""},
 		{"a variable with several", block(".", "ttlfloor 30s {$TTLFLOOR_ZONES}", source(0)), `Corefile:3 - Error during parsing: "a.local b.local"` + blank},
 		{"a variable of several lines, on the last but one", block(".", "ttlfloor 30s {$TTLFLOOR_LINES}", "cache 30", source(0)), `Corefile:3 - Error during parsing: "a.local\nb.local"` + blank},
-		{"a variable that is not set", block(".", "ttlfloor 30s {$TTLFLOOR_NONE}", source(0)), `Corefile:3 - Error during parsing: "" is empty, as a variable is that is not set; accepted is a domain name or a network in CIDR notation`},
+		{"a variable that is not set", block(".", "ttlfloor 30s {$TTLFLOOR_NONE}", source(0)), `Corefile:3 - Error during parsing: "" is empty, as a variable is that is not set; accepted is a zone`},
 		{"a snippet of one line, twice", "(tf) { ttlfloor 30s a.example }\n" + block("example", "import tf", source(0), "import tf"), `Corefile:1 - Error during parsing: ` + again},
 		{"a snippet of one word, twice", "(tf) { ttlfloor }\n" + block("example", "import tf", "import tf", source(0)), `Corefile:1 - Error during parsing: ` + again},
 		{"a snippet of several lines, twice", "(tf) {\nttlfloor 30s a.example {\nnegative off\n}\n}\n" + block("example", "import tf", "import tf", source(0)),

@@ -19,12 +19,11 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// NotZone is why a token is no zone where nothing better is known.
-const NotZone = "is not a zone; accepted is a domain name or a network in CIDR notation"
+const notZone = "is not a zone; accepted is a domain name or a network in CIDR notation"
 
-// Canonical returns a name as it is unpacked from a query, without escapes that
+// canonical returns a name as it is unpacked from a query, without escapes that
 // are not needed (\097 for a), in lower case.
-func Canonical(name string) (string, bool) {
+func canonical(name string) (string, bool) {
 	var wire [255]byte
 	n, err := dns.PackDomainName(dns.Fqdn(name), wire[:], 0, nil, false)
 	if err != nil {
@@ -42,6 +41,20 @@ var (
 	aLabels = idna.New(idna.MapForLookup(), idna.StrictDomainName(false))
 )
 
+// Torn returns why a token is not one zone, or whatever else it should be, and what
+// was probably meant, or "" if it is one.
+func Torn(token, what string) string {
+	switch {
+	case token == "":
+		return "is empty, as a variable is that is not set; accepted is a " + what
+	case strings.ContainsFunc(token, unicode.IsSpace):
+		return fmt.Sprintf("holds a blank, as a variable with several %[1]ss does; accepted is one %[1]s: write the %[1]ss out, each by itself", what)
+	case strings.Contains(escape.ReplaceAllString(token, ""), ","):
+		return fmt.Sprintf("holds a comma; accepted are blanks between %ss", what)
+	}
+	return ""
+}
+
 // Parse returns the canonical names of the zones that a token stands for, those of
 // a network or one, or why it stands for none that anybody asks for, and what is accepted.
 func Parse(token string) (names []string, why string) {
@@ -50,13 +63,16 @@ func Parse(token string) (names []string, why string) {
 	})
 	ch := append([]rune(odd), 0)[0]
 	word, _, _ := strings.Cut(strings.ReplaceAll(token, ":", "="), "=")
+	if why = Torn(token, "zone"); why != "" {
+		return nil, why
+	}
 	switch {
-	case token == "":
-		return nil, "is empty, as a variable is that is not set; accepted is a domain name or a network in CIDR notation"
-	case strings.ContainsFunc(token, unicode.IsSpace):
-		return nil, "holds a blank, as a variable with several zones does; accepted is one zone: write the zones out, each by itself"
-	case strings.ContainsRune(odd, ','):
-		return nil, "holds a comma; accepted are blanks between zones, and after FLOOR"
+	case dns.StringToType[token] != 0:
+		return nil, fmt.Sprintf("is a query type; accepted are types in braces, on a line of their own, and a zone of that name with its last dot (%q)", token+".")
+	case strings.HasPrefix(token, ".") && len(token) > 1 && !IsNumber(token):
+		return nil, fmt.Sprintf("begins with a dot, but a zone holds all names below it; accepted is %q", strings.TrimLeft(token, "."))
+	case strings.Contains(token, `\.`):
+		return nil, `has a backslash before a dot, as a pattern does; accepted is a name with plain dots, and \046 for a dot within a label`
 	case strings.Contains(words, " "+strings.ToLower(word)+" "):
 		return nil, fmt.Sprintf("is a word of the options; accepted are options in braces, each on a line of its own, and a zone of that name with its last dot (%q)", word+".")
 	case strings.ContainsFunc(token, func(ch rune) bool { return !unicode.IsPrint(ch) }):
@@ -67,9 +83,12 @@ func Parse(token string) (names []string, why string) {
 			name = "xn--..."
 		}
 		return nil, fmt.Sprintf("is outside ASCII; accepted is the name with A-labels, as it is asked for, %q", name)
+	case ch == '*' && !strings.Contains(strings.TrimLeft(token, "*."), "*"):
+		return nil, fmt.Sprintf("has a wildcard, but a zone holds all names below it; accepted is %q", cmp.Or(strings.TrimLeft(token, "*."), "."))
 	case ch == '*':
-		_, zone, _ := strings.Cut(token[strings.LastIndexByte(token, '*'):], ".")
-		return nil, fmt.Sprintf("has a wildcard, but a zone holds all names below it; accepted is %q", cmp.Or(zone, "."))
+		return nil, "has a wildcard within, and zones have none; accepted is the name of a zone, which holds all names below it"
+	case ch == '%':
+		return nil, "is a percentage; accepted is jitter in braces, on a line of its own"
 	case ch == '@':
 		return nil, `holds "@"; accepted is the name of a zone, or no zone at all for those of the server block`
 	case ch == ';':
@@ -79,15 +98,15 @@ func Parse(token string) (names []string, why string) {
 	case odd != "":
 		return nil, fmt.Sprintf(`holds %q; accepted is a domain name, with \%03d for the character where it is meant`, ch, ch)
 	case IsNumber(token):
-		return nil, fmt.Sprintf("looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number (%q)", token+".")
+		return nil, fmt.Sprintf("looks like a number where a zone belongs; accepted is one FLOOR, directly behind the directive, then zones, with their last dot where they look like a number (%q)", token+".")
 	}
 	if names = split(token); names == nil {
-		return nil, NotZone
+		return nil, notZone
 	}
 	for i, name := range names {
 		var ok bool
-		if names[i], ok = Canonical(name); !ok {
-			return nil, NotZone
+		if names[i], ok = canonical(name); !ok {
+			return nil, notZone
 		}
 	}
 	return names, ""

@@ -10,10 +10,12 @@ import (
 func TestParseRefuses(t *testing.T) {
 	const (
 		blank     = ` holds a blank, as a variable with several zones does; accepted is one zone: write the zones out, each by itself`
-		comma     = ` holds a comma; accepted are blanks between zones, and after FLOOR`
+		comma     = ` holds a comma; accepted are blanks between zones`
 		invisible = ` holds an invisible character; accepted is the name without it`
 		brace     = `; accepted are zones on the line of the directive, without quotes, and a blank before a brace`
 		notZone   = ` is not a zone; accepted is a domain name or a network in CIDR notation`
+		inner     = ` has a wildcard within, and zones have none; accepted is the name of a zone, which holds all names below it`
+		pattern   = ` has a backslash before a dot, as a pattern does; accepted is a name with plain dots, and \046 for a dot within a label`
 	)
 	wildcard := func(zone string) string {
 		return ` has a wildcard, but a zone holds all names below it; accepted is "` + zone + `"`
@@ -25,13 +27,13 @@ func TestParseRefuses(t *testing.T) {
 		return ` is a word of the options; accepted are options in braces, each on a line of its own, and a zone of that name with its last dot ("` + zone + `")`
 	}
 	number := func(zone string) string {
-		return ` looks like a number where a zone belongs; accepted is one FLOOR, then zones, with their last dot where they look like a number ("` + zone + `")`
+		return ` looks like a number where a zone belongs; accepted is one FLOOR, directly behind the directive, then zones, with their last dot where they look like a number ("` + zone + `")`
 	}
 	escaped := func(char, escape string) string {
 		return ` holds ` + char + `; accepted is a domain name, with ` + escape + ` for the character where it is meant`
 	}
 	for _, tt := range []struct{ token, text string }{
-		{"", ` is empty, as a variable is that is not set; accepted is a domain name or a network in CIDR notation`},
+		{"", ` is empty, as a variable is that is not set; accepted is a zone`},
 		{"a.local b.local", blank},
 		{"a.local ", blank},
 		{" ", blank},
@@ -50,8 +52,13 @@ func TestParseRefuses(t *testing.T) {
 		{"*", wildcard(".")},
 		{"*.", wildcard(".")},
 		{"*.*.example", wildcard("example")},
-		{"a.*.example", wildcard("example")},
-		{"linkerd*.example.org", wildcard("example.org")},
+		{"a.*.example", inner},
+		{"*.a.*.example", inner},
+		{"linkerd*.example.org", inner},
+		{"10%", ` is a percentage; accepted is jitter in braces, on a line of its own`},
+		{"SRV", ` is a query type; accepted are types in braces, on a line of their own, and a zone of that name with its last dot ("SRV.")`},
+		{".svc.cluster.local", ` begins with a dot, but a zone holds all names below it; accepted is "svc.cluster.local"`},
+		{`svc\.cluster\.local`, pattern},
 		{"bücher.example", ascii("xn--bcher-kva.example")},
 		{"BÜCHER.example", ascii("xn--bcher-kva.example")},
 		{"_dns.bücher.example", ascii("_dns.xn--bcher-kva.example")},
@@ -94,8 +101,7 @@ func TestParseRefuses(t *testing.T) {
 		{"10.0.0", number("10.0.0.")},
 		{".5", number(".5.")},
 		{"a..b", notZone},
-		{".a", notZone},
-		{"..", notZone},
+		{".a", ` begins with a dot, but a zone holds all names below it; accepted is "a"`},
 		{`a\`, notZone},
 		{strings.Repeat("a", 64), notZone},
 		{strings.Repeat("a.", 127) + "aa", notZone},
@@ -136,7 +142,9 @@ func TestParse(t *testing.T) {
 		"42.":                          {"42."},
 		"maximum":                      {"maximum."},
 		`\097.example`:                 {"a.example."},
-		`a\.b.example`:                 {`a\.b.example.`},
+		`a\046b.example`:               {`a\.b.example.`},
+		"srv":                          {"srv."},
+		"mx.":                          {"mx."},
 		"dns://a.example:53":           {"a.example."},
 		"10.0.0.0/8":                   {"10.in-addr.arpa."},
 		"10.0.0.0/7":                   {"10.in-addr.arpa.", "11.in-addr.arpa."},
