@@ -12,6 +12,10 @@ require (
 	golang.org/x/net v0.60.0
 )
 
+// GO-2026-6865, in what is built here. Where ttlfloor is built into CoreDNS, a
+// replacement does nothing, and a newer version would be one that CoreDNS has not asked for.
+replace github.com/klauspost/compress v1.19.1 => github.com/klauspost/compress v1.20.2
+
 require (
 	cloud.google.com/go/auth v0.24.1-0.20261001053825-dbc26066f70a // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.3.0 // indirect

@@ -185,6 +185,9 @@ func (p *platform) modules(t *testing.T) map[string]string {
 	}
 	mods := make(map[string]string)
 	for _, dep := range info.Deps {
+		if dep.Replace != nil {
+			dep = dep.Replace
+		}
 		mods[dep.Path] = dep.Version
 	}
 	return mods
