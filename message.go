@@ -26,17 +26,16 @@ type reading struct {
 	of     [3]int // the one of a section in sets, where plain
 	denial bool   // NXDOMAIN, or NODATA (RFC 2308 section 2)
 
-	chains [64]int // by hash of the owner, the RRset that was added last, plus one
+	chains [64]uint16 // by hash of the owner, the RRset that was added last, plus one
 }
 
-// read reads a message that goes out now, in answer to a query for qtype. room is
-// where the RRsets go as far as they fit. Nothing is written to the message.
-func read(m *dns.Msg, qtype uint16, now func() time.Time, room []rrset) reading {
-	r := reading{sets: room}
+// read reads a message that goes out now, in answer to a query for qtype. The RRsets
+// go into the room that sets has, as far as they fit. Nothing is written to the message.
+func (r *reading) read(m *dns.Msg, qtype uint16, now func() time.Time) {
 	if r.plain = m.Rcode == dns.RcodeSuccess && r.readSections(m); r.plain {
-		return r
+		return
 	}
-	r.sets = room
+	r.sets = r.sets[:0]
 	soa, answered := r.readRRsets(m, qtype, now().Unix())
 	r.denial = m.Rcode == dns.RcodeNameError || m.Rcode == dns.RcodeSuccess && soa && !answered
 	referral := m.Rcode == dns.RcodeSuccess && !soa && len(r.sets) > 0 && r.sets[0].section != answer
@@ -45,7 +44,6 @@ func read(m *dns.Msg, qtype uint16, now func() time.Time, room []rrset) reading 
 		s.assign(r.denial, soa, referral)
 		s.out = s.received
 	}
-	return r
 }
 
 // readSections reads an answer in which each section has one TTL: what comes out
@@ -100,7 +98,7 @@ func (r *reading) readRRsets(m *dns.Msg, qtype uint16, now int64) (soa, answered
 				s = r.add(i, j, len(section))
 				s.rrtype, s.hash = covered(rr, h), hash(h.Name)
 				chain := &r.chains[s.hash%64]
-				s.next, *chain = *chain, len(r.sets)
+				s.next, *chain = *chain, uint16(len(r.sets)) // #nosec G115 -- a message has no more records
 			}
 			s.take(rr, h, i, now)
 			soa = soa || s.soa

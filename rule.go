@@ -53,7 +53,7 @@ type policy struct {
 type rrset struct {
 	section, first int    // where its first record stands
 	hash           uint32 // of its owner
-	next           int    // RRset whose owner has the same low bits in its hash, plus one
+	next           uint16 // RRset whose owner has the same low bits in its hash, plus one
 	rrtype         uint16
 	role           role
 

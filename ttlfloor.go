@@ -104,7 +104,8 @@ func (w *responseWriter) WriteMsg(m *dns.Msg) error {
 		return errNoMessage
 	}
 	var room [6]rrset
-	r := read(m, w.qtype, time.Now, room[:0])
+	r := reading{sets: room[:0]}
+	r.read(m, w.qtype, time.Now)
 	result, changes := w.rule.decide(r.sets, r.denial, w.choose)
 	w.meter.responses[result].Inc()
 	if received, served, greatest, ok := r.ttls(); ok {
