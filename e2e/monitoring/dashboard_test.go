@@ -5,14 +5,17 @@ import (
 	"errors"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
+	"github.com/grafana/grafana-foundation-sdk/go/cog/variants"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/heatmap"
 	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
 	"github.com/grafana/grafana-foundation-sdk/go/stat"
+	"github.com/grafana/grafana-foundation-sdk/go/table"
 	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
 )
 
@@ -22,6 +25,7 @@ func init() {
 	r := cog.NewRuntime()
 	r.RegisterPanelcfgVariant(heatmap.VariantConfig())
 	r.RegisterPanelcfgVariant(stat.VariantConfig())
+	r.RegisterPanelcfgVariant(table.VariantConfig())
 	r.RegisterPanelcfgVariant(timeseries.VariantConfig())
 	r.RegisterDataqueryVariant(prometheus.VariantConfig())
 }
@@ -133,7 +137,9 @@ func TestDashboardPanels(t *testing.T) {
 		return *title
 	}
 	rows := 0
-	for _, p := range readDashboard(t).Panels {
+	d := readDashboard(t)
+	var would []uint8 // panels over time that show what would have been, where a rule only observes
+	for _, p := range d.Panels {
 		if p.RowPanel != nil {
 			rows++
 			unique(&p.RowPanel.Id, p.RowPanel.Title, p.RowPanel.GridPos)
@@ -156,10 +162,34 @@ func TestDashboardPanels(t *testing.T) {
 		if len(panel.Targets) == 0 {
 			t.Errorf("%s: no query", title)
 		}
+		if slices.ContainsFunc(panel.Targets, shows) {
+			if !strings.Contains(*panel.Description, "only observe") {
+				t.Errorf("%s: its description does not say what it shows where a rule only observes", title)
+			}
+			if panel.Type != "stat" {
+				would = append(would, uint8(*panel.Id)) // #nosec G115 -- few panels
+			}
+		}
+	}
+	var marked []uint8
+	for _, a := range d.Annotations.List {
+		if a.Filter != nil {
+			marked = append(marked, a.Filter.Ids...)
+		}
+	}
+	if !slices.Equal(marked, would) {
+		t.Errorf("panels %v are marked where a rule only observes, want %v", marked, would)
 	}
 	if rows != 4 {
 		t.Errorf("%d rows, want 4", rows)
 	}
+}
+
+// shows tells whether a query is of what a rule decided, which is not what went out
+// where it only observes.
+func shows(target variants.Dataquery) bool {
+	q, ok := target.(*prometheus.Dataquery)
+	return ok && (strings.Contains(q.Expr, "served_ttl") || strings.Contains(q.Expr, "outcome"))
 }
 
 // query is a query of the dashboard, with variables in it.

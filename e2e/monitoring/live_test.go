@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 // upstreamCorefile is where the answers of two zones come from. It dies.
@@ -25,9 +27,10 @@ const upstreamCorefile = `
 }
 `
 
-// serverCorefile has a zone that is well, one whose clients are spread, one that is
-// left to become a herd, and, at other addresses, one whose floor is too low and
-// one with no rule.
+// serverCorefile has a zone that is well, with a rule within that no query takes, two
+// whose clients are spread, one that is left to become a herd, one with a rule that
+// only observes, and, at other addresses, one whose floor is too low and one with no
+// rule.
 const serverCorefile = `
 healthy.test:PORT {
     bind HOST
@@ -35,6 +38,7 @@ healthy.test:PORT {
     ttlfloor 4s {
         jitter 0% 100%
     }
+    ttlfloor asleep.healthy.test
     cache 5 {
         serve_stale 1h
     }
@@ -50,6 +54,26 @@ spread.test:PORT {
     }
     template IN SRV {
         answer "{{ .Name }} 4 IN SRV 0 100 443 a.{{ .Name }}"
+    }
+}
+ended.test:PORT {
+    bind HOST
+    prometheus METRICS
+    ttlfloor 4s {
+        jitter 0% 100%
+    }
+    template IN SRV {
+        answer "{{ .Name }} 4 IN SRV 0 100 443 a.{{ .Name }}"
+    }
+}
+observed.test:PORT {
+    bind HOST
+    prometheus METRICS
+    ttlfloor 11s {
+        observe
+    }
+    template IN SRV {
+        answer "{{ .Name }} 0 IN SRV 0 100 443 a.{{ .Name }}"
     }
 }
 herd.test:PORT {
@@ -136,8 +160,9 @@ func none(problems []string) error {
 // TestLive runs every query of the dashboard and of the runbooks, and every rule,
 // against a Prometheus that scrapes a server under load. While all is well there is
 // data for all of them and no alert. Then everything that there is an alert for is
-// done to the server, and each alert becomes pending, and no other one. The ratios
-// stay up for a herd, and not for clients that started at once and are spread.
+// done to the server, and each alert becomes pending, and no other one. The gauges
+// stay up for a herd, and neither for clients that started at once and are spread nor
+// for a zone whose traffic has ended.
 func TestLive(t *testing.T) {
 	tool(t, "prometheus", "prometheus")
 	l := &laboratory{
@@ -147,8 +172,14 @@ func TestLive(t *testing.T) {
 	upstream := l.serve(t, upstreamCorefile)
 	server := l.serve(t, serverCorefile)
 	l.prometheus = startPrometheus(t, l.metrics)
-	clients := l.load(t, l.dns, "svc.healthy.test", 200, "6s")
+	eventually(t, time.Minute, func() error { // clients that get no answer ask again at once, and that is a herd
+		_, err := l.ask("svc.healthy.test.")
+		return err
+	})
+	clients := l.load(t, l.dns, "svc.healthy.test", 40, "6s")
 	atOnce := l.load(t, l.dns, "svc.spread.test", 60, "20ms") // too few for an alert, whose memory is longer than the run
+	ended := l.load(t, l.dns, "svc.ended.test", 900, "20s")   // enough, were they not spread
+	observed := l.load(t, l.dns, "svc.observed.test", 1, "20ms", "-rate", "5")
 	few := l.load(t, l.bare, "svc.bare.test", 5, "3s", "-rate", "50")
 	d := readDashboard(t)
 
@@ -158,50 +189,63 @@ func TestLive(t *testing.T) {
 			if since := time.Since(began); since < 40*time.Second {
 				return fmt.Errorf("only %v of load", since)
 			}
-			return none(slices.Concat(l.withoutData(t, d), l.unevaluated(t), l.unanswered(t)))
+			return none(slices.Concat(l.withoutData(t, d), l.unevaluated(t), l.unanswered(t),
+				l.without(
+					`coredns_ttlfloor_query_peak{zone="ended.test."} > 100`,
+					// What is below the alert's 100 queries may be above its ratios.
+					`coredns_ttlfloor_query_dispersion_ratio{zone="healthy.test."} < 10`,
+					`coredns_ttlfloor_query_peak_ratio{zone="healthy.test."} < 3`,
+				)))
 		})
-		for _, p := range []*process{upstream, server, clients, atOnce, few} {
+		for _, p := range []*process{upstream, server, clients, atOnce, ended, observed, few} {
 			p.running(t)
 		}
-		// A machine that halts makes a herd of its clients, so this is waited for. The load
-		// of this test is below what TTLFloorHerd asks for; its two ratios are, too.
+		// A machine that halts makes a herd of its clients, those of ended.test above all, so
+		// this is waited for. The load of this test is below what TTLFloorHerd asks for.
 		eventually(t, patience, func() error {
-			var problems []string
-			for _, expr := range []string{
-				`ALERTS`,
-				`coredns_ttlfloor_query_dispersion_ratio{zone="healthy.test."} > 10`,
-				`coredns_ttlfloor_query_peak_ratio{zone="healthy.test."} > 3`,
-			} {
-				if v, err := l.prometheus.query(expr); err != nil || len(v) > 0 {
-					problems = append(problems, fmt.Sprintf("while all is well: %s: %v %v", expr, v, err))
-				}
+			if alerts, err := l.prometheus.query(`ALERTS{zone!="ended.test."}`); err != nil || len(alerts) > 0 {
+				return fmt.Errorf("alerts while all is well: %v %w", alerts, err)
 			}
 			// Stale answers there are, since some queries come just after an entry has expired.
-			if err := l.prometheus.data(`coredns_cache_served_stale_total{zones="healthy.test."} > 0`); err != nil {
-				problems = append(problems, err.Error())
-			}
-			return none(problems)
+			return l.prometheus.data(`coredns_cache_served_stale_total{zones="healthy.test."} > 0`)
 		})
-		const short = `coredns_ttlfloor_served_ttl_seconds_bucket{le=~"2|2[.]0"} > 0`
-		if v, err := l.prometheus.query(short); err != nil || len(v) > 0 {
-			t.Errorf("while all was well: %s: %v %v", short, v, err)
+		if v, err := l.prometheus.query(`coredns_ttlfloor_served_ttl_seconds_bucket{zone!="observed.test.", le=~"2|2[.]0"} > 0`); err != nil || len(v) > 0 {
+			t.Errorf("while all was well: TTLs of 2 and less: %v %v", v, err)
 		}
 	})
+	t.Run("asleep", func(t *testing.T) {
+		for _, problem := range l.without(
+			`count(coredns_ttlfloor_responses_total{zone="asleep.healthy.test."} == 0) == 5`,
+			`coredns_ttlfloor_query_peak{zone="asleep.healthy.test."} == 0`,
+		) {
+			t.Error(problem)
+		}
+		// Nobody has asked for herd.test yet, nor has anybody asked the server of short.test.
+		l.listed(t, "A rule that sleeps", "asleep.healthy.test.", "herd.test.")
+	})
+	t.Run("observe", func(t *testing.T) { l.checkObserve(t, d) })
 	t.Run("variables", func(t *testing.T) { l.checkVariables(t, d) })
 	if t.Failed() {
 		return
 	}
 
 	t.Run("alerts", func(t *testing.T) {
+		even, err := l.prometheus.query(`coredns_ttlfloor_query_peak_ratio{zone="ended.test."}`)
+		if err != nil || len(even) != 1 {
+			t.Fatalf("%v %v", even, err)
+		}
 		began := time.Now()
 		upstream.kill()
+		ended.kill()
 		herd := l.load(t, l.dns, "svc.herd.test", 600, "20ms")
-		short := l.load(t, l.short, "svc.short.test", 150, "20ms")
+		short := l.load(t, l.short, "svc.short.test", 45, "20ms") // too few for a herd
 		storm := l.load(t, l.bare, "svc.bare.test", 20, "20ms", "-rate", "300")
+		trial := l.load(t, l.dns, "svc.observed.test", 5, "20ms", "-rate", "60")
 		l.wait(t, []string{
 			"TTLFloorHerd zone=herd.test. path=",
 			"TTLFloorHidesDeadUpstream zone=healthy.test. path=",
 			"TTLFloorZeroTTLStorm zone= path=stale",
+			"TTLFloorZeroTTLStorm zone=observed.test. path=observed",
 			"TTLFloorZeroTTLStorm zone=short.test. path=rule",
 		})
 		// The start of a herd is that of any fleet. What lasts is seen a minute after the schedule would have spread it.
@@ -209,16 +253,30 @@ func TestLive(t *testing.T) {
 			if since := time.Since(began); since < 90*time.Second {
 				return fmt.Errorf("only %v of a herd", since)
 			}
-			return l.prometheus.data(`count(coredns_ttlfloor_query_dispersion_ratio{zone="herd.test."} > 10)
-				and count(coredns_ttlfloor_query_peak_ratio{zone="herd.test."} > 3)
-				and count(coredns_ttlfloor_query_dispersion_ratio{zone="spread.test."} < 2)
-				and count(coredns_ttlfloor_query_peak_ratio{zone="spread.test."} < 2)`)
+			return none(l.without(
+				`coredns_ttlfloor_query_dispersion_ratio{zone="herd.test."} > 10`,
+				`coredns_ttlfloor_query_peak_ratio{zone="herd.test."} > 3`,
+				`coredns_ttlfloor_query_dispersion_ratio{zone="spread.test."} < 2`,
+				`coredns_ttlfloor_query_peak_ratio{zone="spread.test."} < 2`,
+				`coredns_ttlfloor_query_dispersion_ratio{zone="ended.test."} == 0`,
+				`coredns_ttlfloor_query_peak_ratio{zone="ended.test."} == 0`,
+				`coredns_ttlfloor_query_peak{zone="ended.test."} == 0`,
+			))
 		})
-		for _, p := range []*process{server, herd, short, storm} {
+		for _, p := range []*process{server, herd, short, storm, trial} {
 			p.running(t)
 		}
+		// Nor did it look like a herd on the way there: a window that goes on has a burst of the last seconds.
+		rise := fmt.Sprintf(`max_over_time(coredns_ttlfloor_query_peak_ratio{zone="ended.test."}[85s]) > 2 * %f`, even[0].number())
+		if v, err := l.prometheus.query(rise); err != nil || len(v) > 0 {
+			t.Errorf("after the end of even traffic: %s: %v %v", rise, v, err)
+		}
+		if alerts := l.prometheus.alerts(t); alerts["TTLFloorHerd zone=ended.test. path="] {
+			t.Errorf("alerts %v for traffic that ended", alerts)
+		}
+		l.listed(t, "A rule that sleeps", "asleep.healthy.test.")
 		for _, a := range d.Annotations.List {
-			if err := l.prometheus.data(interpolate(t, *a.Expr, map[string]string{"job": ".+"})); err != nil {
+			if err := l.prometheus.data(interpolate(t, *a.Expr, everything(t, d))); err != nil {
 				t.Errorf("annotation %s: %v", a.Name, err)
 			}
 		}
@@ -237,15 +295,119 @@ func TestLive(t *testing.T) {
 	})
 }
 
-// withoutData lists the queries of the dashboard that fail, have no data, or lack
-// a label that their legend names, with all values of the variables.
-func (l *laboratory) withoutData(t *testing.T, d *dashboard.Dashboard) (problems []string) {
+// everything is the value that stands for all, of every variable.
+func everything(t *testing.T, d *dashboard.Dashboard) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for name := range variables(t, d) {
 		all[name] = ".+"
 	}
-	n := 0
+	return all
+}
+
+// without lists the expressions that fail or have no data.
+func (l *laboratory) without(exprs ...string) (problems []string) {
+	for _, expr := range exprs {
+		if err := l.prometheus.data(expr); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	return problems
+}
+
+// listed wants the zones that the first query of a runbook lists.
+func (l *laboratory) listed(t *testing.T, runbook string, want ...string) {
+	t.Helper()
+	exprs := runbookQueries(t)[runbook]
+	if len(exprs) == 0 {
+		t.Fatalf("no runbook %q with a query", runbook)
+	}
+	samples, err := l.prometheus.query(exprs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range samples {
+		got = append(got, s.Metric["zone"])
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: zones %q, want %q", runbook, got, want)
+	}
+}
+
+// checkObserve has clients get what came to the rule that only observes, and the
+// metrics tell that from what would have gone out.
+func (l *laboratory) checkObserve(t *testing.T, d *dashboard.Dashboard) {
+	t.Helper()
+	for range 3 {
+		if ttl, err := l.ask("svc.observed.test."); err != nil || ttl != 0 {
+			t.Errorf("a TTL of %d went out, want 0, as it came (%v)", ttl, err)
+		}
+	}
+	l.listed(t, "A rule that only observes", "observed.test.")
+	exprs := []string{
+		`coredns_ttlfloor_responses_total{zone="observed.test.", outcome="raised"} > 0`,
+		`coredns_ttlfloor_received_ttl_seconds_bucket{zone="observed.test.", le=~"0([.]0)?"} > 0`,
+		`coredns_ttlfloor_served_ttl_seconds_bucket{zone="observed.test.", le=~"10([.]0)?"} == 0`,
+		`coredns_ttlfloor_served_ttl_seconds_bucket{zone="observed.test.", le=~"20([.]0)?"} > 0`,
+		`zone:coredns_ttlfloor_short_ttl_responses:rate5m{zone="observed.test."} > 0`,
+		`zone:coredns_ttlfloor_short_ttl_responses:rate5m{zone="healthy.test."} == 0`,
+	}
+	for _, q := range queries(t, d) {
+		if q.where == "Went out with a TTL of 0 or 1" {
+			for zone, compare := range map[string]string{"observed.test.": " > 0", "healthy.test.": " == 0"} {
+				values := everything(t, d)
+				values["zone"] = zone
+				exprs = append(exprs, interpolate(t, q.expr, values)+compare)
+			}
+		}
+	}
+	if len(exprs) != 8 {
+		t.Fatalf("no panel, or several, with TTLs of 0 or 1 that went out")
+	}
+	for _, problem := range l.without(exprs...) {
+		t.Error(problem)
+	}
+}
+
+// ask returns the TTL of the answer to a query for SRV.
+func (l *laboratory) ask(name string) (uint32, error) {
+	m := dnsmessage.Message{Questions: []dnsmessage.Question{
+		{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeSRV, Class: dnsmessage.ClassINET},
+	}}
+	b, err := m.Pack()
+	if err != nil {
+		return 0, err
+	}
+	c, err := net.Dial("udp", l.dns)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := c.Write(b); err != nil {
+		return 0, err
+	}
+	b = make([]byte, 512)
+	n, err := c.Read(b)
+	if err != nil {
+		return 0, err
+	}
+	if err := m.Unpack(b[:n]); err != nil {
+		return 0, err
+	}
+	if len(m.Answers) != 1 {
+		return 0, fmt.Errorf("%d answers and %v, want 1", len(m.Answers), m.RCode)
+	}
+	return m.Answers[0].Header.TTL, nil
+}
+
+// withoutData lists the queries of the dashboard that fail, have no data, or lack
+// a label that their legend names, with all values of the variables.
+func (l *laboratory) withoutData(t *testing.T, d *dashboard.Dashboard) (problems []string) {
+	t.Helper()
+	all, n := everything(t, d), 0
 	for _, q := range queries(t, d) {
 		n++
 		expr := interpolate(t, q.expr, all)
@@ -297,16 +459,10 @@ func (l *laboratory) unevaluated(t *testing.T) (problems []string) {
 func (l *laboratory) unanswered(t *testing.T) (problems []string) {
 	t.Helper()
 	n := 0
-	for i, part := range strings.Split(read(t, runbooksFile), "\n~~~ promql\n") {
-		block, _, ok := strings.Cut(part, "\n~~~")
-		if i == 0 || !ok {
-			continue
-		}
-		for expr := range strings.SplitSeq(block, "\n") {
-			n++
-			if err := l.prometheus.data(expr); err != nil {
-				problems = append(problems, fmt.Sprintf("runbooks: %v", err))
-			}
+	for _, exprs := range runbookQueries(t) {
+		n += len(exprs)
+		for _, problem := range l.without(exprs...) {
+			problems = append(problems, "runbooks: "+problem)
 		}
 	}
 	if n < 10 {
@@ -315,20 +471,34 @@ func (l *laboratory) unanswered(t *testing.T) (problems []string) {
 	return problems
 }
 
+// runbookQueries returns the queries of the runbooks, by heading.
+func runbookQueries(t *testing.T) map[string][]string {
+	t.Helper()
+	out := map[string][]string{}
+	for section := range strings.SplitSeq(read(t, runbooksFile), "\n## ") {
+		heading, _, _ := strings.Cut(section, "\n")
+		for i, part := range strings.Split(section, "\n~~~ promql\n") {
+			if block, _, ok := strings.Cut(part, "\n~~~"); ok && i > 0 {
+				out[heading] = append(out[heading], strings.Split(block, "\n")...)
+			}
+		}
+	}
+	return out
+}
+
 var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 
 // checkVariables has the variables list what there is, and the queries of ttlfloor's
 // metrics have data for each value alone.
 func (l *laboratory) checkVariables(t *testing.T, d *dashboard.Dashboard) {
 	t.Helper()
-	all := map[string]string{}
-	exprs := variables(t, d)
-	for name := range exprs {
-		all[name] = ".+"
-	}
+	all, exprs := everything(t, d), variables(t, d)
 	server := "dns://" + l.dns
+	servers := []string{server, "dns://" + l.short}
+	slices.Sort(servers)
 	for name, want := range map[string][]string{
-		"job": {"coredns"}, "instance": {l.metrics}, "server": {server}, "zone": {"healthy.test.", "spread.test."},
+		"job": {"coredns"}, "instance": {l.metrics}, "server": servers, "zone": {"asleep.healthy.test.", "ended.test.",
+			"healthy.test.", "herd.test.", "observed.test.", "short.test.", "spread.test."},
 	} {
 		m := labelValues.FindStringSubmatch(exprs[name])
 		if m == nil || m[2] != name {

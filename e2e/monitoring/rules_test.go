@@ -59,7 +59,7 @@ func TestRules(t *testing.T) {
 
 // TestRulesForm holds the rules to what promtool does not ask for.
 func TestRulesForm(t *testing.T) {
-	recorded := regexp.MustCompile(`^(zone|server|instance):coredns_[a-z_]+:(rate|max)5m$`)
+	recorded := regexp.MustCompile(`^(zone|server|instance):coredns_[a-z_]+:(rate|max|last)5m$`)
 	runbooks := read(t, runbooksFile)
 	var cases struct {
 		Tests []struct {
@@ -80,6 +80,7 @@ func TestRulesForm(t *testing.T) {
 	}
 
 	alerts := map[string]bool{}
+	acts, observes := map[string]bool{}, map[string]bool{} // what is said of rules that act, and of those that do not
 	for _, g := range readRules(t) {
 		for _, r := range g.Rules {
 			if r.Record != "" {
@@ -89,6 +90,12 @@ func TestRulesForm(t *testing.T) {
 				continue
 			}
 			alerts[r.Alert] = true
+			if expr, found := strings.CutSuffix(r.Expr.String(), " unless zone:coredns_ttlfloor_observing:last5m == 1"); found {
+				acts[r.Alert+": "+expr] = true
+			}
+			if expr, found := strings.CutSuffix(r.Expr.String(), " and zone:coredns_ttlfloor_observing:last5m == 1"); found {
+				observes[r.Alert+": "+expr] = true
+			}
 			if r.For == nil || r.Labels["severity"] != "critical" && r.Labels["severity"] != "warning" {
 				t.Errorf("%s: want a time that it waits, and a severity, critical or warning", r.Alert)
 			}
@@ -108,6 +115,14 @@ func TestRulesForm(t *testing.T) {
 	}
 	if len(alerts) != 4 {
 		t.Errorf("%d alerts, want 4", len(alerts))
+	}
+	if len(observes) != 2 {
+		t.Errorf("%d alerts of rules that only observe, want 2", len(observes))
+	}
+	for expr := range observes {
+		if !acts[expr] {
+			t.Errorf("no alert says the same of rules that act: %s", expr)
+		}
 	}
 	for _, m := range regexp.MustCompile(`(?m)^## (TTLFloor\w*)$`).FindAllStringSubmatch(runbooks, -1) {
 		if !alerts[m[1]] {
