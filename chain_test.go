@@ -42,7 +42,11 @@ func start(t *testing.T, corefile string) *server {
 	}
 	s := &server{Instance: inst}
 	t.Cleanup(func() { s.stop(t) })
-	s.udp, s.tcp = inst.Servers()[0].LocalAddr().String(), inst.Servers()[0].Addr().String()
+	for _, server := range inst.Servers() { // in any order
+		if udp := server.LocalAddr(); udp != nil { // over TLS there is none
+			s.udp, s.tcp = udp.String(), server.Addr().String()
+		}
+	}
 	return s
 }
 

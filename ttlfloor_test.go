@@ -2,6 +2,7 @@ package ttlfloor
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -222,6 +223,11 @@ func TestRewrite(t *testing.T) {
 			want: rows("answer a.example. 500..1000 A 192.0.2.1"), outcome: jittered,
 		},
 		{
+			name: "but up to consent itself it may be", directives: "ttlfloor 30s example {\n jitter 0% 200%\n }",
+			in:   rows("answer a.example. 90 A 192.0.2.1"),
+			want: rows("answer a.example. 30..90 A 192.0.2.1"), outcome: jittered,
+		},
+		{
 			name: "the window of zero", directives: "ttlfloor 30s example {\n zero 60s\n }",
 			in:   rows("answer a.example. 0 A 192.0.2.1"),
 			want: rows("answer a.example. 66..90 A 192.0.2.1"), outcome: raised,
@@ -240,6 +246,16 @@ func TestRewrite(t *testing.T) {
 			name: "max at the floor leaves one TTL", directives: "ttlfloor 30s example {\n max 30s\n }",
 			in:   rows("answer a.example. 5 A 192.0.2.1"),
 			want: rows("answer a.example. 30 A 192.0.2.1"), outcome: capped,
+		},
+		{
+			name: "of two RRsets with the lowest base, the one that is not low has its say", directives: "ttlfloor 30s example {\n zero 100s\n jitter 0% 90%\n }",
+			in:   rows("answer a.example. 0 CNAME b.example.", "answer b.example. 100 A 192.0.2.1"),
+			want: rows("answer a.example. 50..100 CNAME b.example.", "answer b.example. 50..100 A 192.0.2.1"), outcome: raised,
+		},
+		{
+			name: "whichever stands first", directives: "ttlfloor 30s example {\n zero 100s\n jitter 0% 90%\n }",
+			in:   rows("answer b.example. 100 A 192.0.2.1", "answer a.example. 0 CNAME b.example."),
+			want: rows("answer b.example. 50..100 A 192.0.2.1", "answer a.example. 50..100 CNAME b.example."), outcome: raised,
 		},
 		// Rule 5: the primary RRsets and the others.
 		{
@@ -554,6 +570,29 @@ func TestPassedOn(t *testing.T) {
 		out := serve(t, func(w dns.ResponseWriter) error { return w.WriteMsg(in) }).Msg
 		if len(out.Answer) != 3 || out.Answer[0] != nil || out.Answer[1].Header().Ttl < 30 || len(out.Ns) != 1 || len(out.Extra) != 2 {
 			t.Errorf("got %v", out)
+		}
+	})
+	t.Run("no records, no TTL", func(t *testing.T) {
+		m := meters.get(labels{"", "example.", ""})
+		before := m.expires.Load()
+		if w := serve(t, func(w dns.ResponseWriter) error { return w.WriteMsg(new(dns.Msg)) }); w.Msg == nil || m.expires.Load() != before {
+			t.Errorf("got %v, and a TTL of it", w.Msg)
+		}
+	})
+	t.Run("more RRsets than there is room for", func(t *testing.T) {
+		in := new(dns.Msg)
+		for i := range 40 {
+			in.Answer = append(in.Answer, message(t, fmt.Sprintf("answer a%d.example. %d A 192.0.2.1", i%20, 100*(i%20))).Answer...)
+		}
+		out := serve(t, func(w dns.ResponseWriter) error { return w.WriteMsg(in) }).Msg
+		for i, rr := range out.Answer {
+			lo, hi := uint32(100*(i%20)), uint32(100*(i%20))
+			if i%20 == 0 {
+				lo, hi = 33, 45
+			}
+			if ttl := rr.Header().Ttl; ttl < lo || ttl > hi {
+				t.Errorf("record %d has TTL %d, want %d to %d", i, ttl, lo, hi)
+			}
 		}
 	})
 	t.Run("no response", func(t *testing.T) {
