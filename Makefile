@@ -9,6 +9,9 @@ tested = $(filter-out e2e e2e/%,$(shell .ci/modules))
 # RACE=-race has e2e and dashboards run under the race detector.
 RACE ?=
 
+# gremlins, which changes one operator at a time and runs the tests of its package.
+gremlins = go run github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0 unleash . --timeout-coefficient 6 -E '^(cmd|e2e|integration)/'
+
 # goreleaser, of a version that builds with the Go of go.mod.
 goreleaser = go run github.com/goreleaser/goreleaser/v2@v2.15.1
 
@@ -74,9 +77,9 @@ figures: ## write the figures and tables of docs/storm.md, but for the rows that
 million: ## a million clients in virtual time
 	go test -C cmd/ttlstorm -v -run '^TestMany$$' -timeout 1h ./internal/lab -million
 
-mutants: ## mutation testing of rule.go, rewrite.go and schedule.go (ten minutes)
-	go run github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0 unleash . --timeout-coefficient 6 \
-		$(foreach f,copy arrivals metrics metadata parse setup ttlfloor zones,-E '^$(f)\.go$$') -E '^cmd/' -E '^internal/'
+mutants: ## mutation testing of the rules and the schedule, then of what reads a Corefile (forty minutes)
+	$(gremlins) -E '^(arrivals|inner|metadata|metrics|parse|setup|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|rootfs|zonename)/'
+	$(gremlins) -E '^(arrivals|inner|message|metadata|metrics|rule|schedule|setup|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|records|rootfs)/'
 
 dashboards: ## dashboard and alerting rules, against a real Prometheus (three minutes)
 	go test -C e2e/monitoring $(RACE) -count=1 -v -timeout 30m ./...

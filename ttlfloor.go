@@ -133,11 +133,13 @@ func (w *responseWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// choose picks a TTL from lo to hi, both included, for a response that goes out
-// now.
+// choose picks a TTL from lo to hi, both included, for a response that goes out now.
 func (w *responseWriter) choose(k kind, lo, hi uint32) uint32 {
-	t := w.handler
-	if w.rule.jitter != scheduled || hi >= horizon {
+	t, j := w.handler, w.rule.jitter
+	switch {
+	case j == off || j == random && lo == hi:
+		return lo
+	case j == random || hi >= horizon:
 		return lo + t.draw(hi-lo+1)
 	}
 	return w.rule.schedules[k].book(int64(time.Since(t.epoch)/(time.Second/ticks)), lo, hi)

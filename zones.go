@@ -10,12 +10,11 @@ import (
 
 // zone is a zone that the configuration names, with its rules.
 type zone struct {
-	name   string
-	typed  map[uint16]*rule         // by query type
-	other  *rule                    // for the types not in typed; nil if there is none
-	meters atomic.Pointer[[]*meter] // of each server, so that finding one takes no lock
-
-	observing float64 // 1 if a rule changes nothing
+	name      string
+	typed     map[uint16]*rule         // by query type
+	other     *rule                    // for the types not in typed; nil if there is none
+	meters    atomic.Pointer[[]*meter] // of each server, so that finding one takes no lock
+	observing float64                  // 1 if a rule changes nothing
 }
 
 // rule returns z's rule for a query, or nil.
