@@ -14,6 +14,8 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 
 	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // Records for the tables. In a synctest bubble it is midnight, 1 January 2000.
@@ -573,10 +575,16 @@ func TestPassedOn(t *testing.T) {
 		}
 	})
 	t.Run("no records, no TTL", func(t *testing.T) {
-		m := meters.get(labels{"", "example.", ""})
-		before := m.expires.Load()
-		if w := serve(t, func(w dns.ResponseWriter) error { return w.WriteMsg(new(dns.Msg)) }); w.Msg == nil || m.expires.Load() != before {
-			t.Errorf("got %v, and a TTL of it", w.Msg)
+		served := func() uint64 {
+			var m dto.Metric
+			if err := meters.get(labels{"", "example.", ""}).served.(prometheus.Metric).Write(&m); err != nil {
+				t.Fatal(err)
+			}
+			return m.GetHistogram().GetSampleCount()
+		}
+		before := served()
+		if w := serve(t, func(w dns.ResponseWriter) error { return w.WriteMsg(new(dns.Msg)) }); w.Msg == nil || served() != before {
+			t.Errorf("got %v, and counted %d TTLs", w.Msg, served()-before)
 		}
 	})
 	t.Run("more RRsets than there is room for", func(t *testing.T) {
