@@ -472,7 +472,7 @@ func TestAgrees(t *testing.T) {
 		for _, n := range r.Errors {
 			failed += n
 		}
-		t.Logf("%s: %d queries over sockets, %v of them failed; %d in virtual time", r.Name, r.Queries, r.Errors, virtual.Queries)
+		t.Logf("%s: %d queries over sockets, %d in virtual time; what failed: %v", r.Name, r.Queries, virtual.Queries, r.Errors)
 
 		const resolvers = clients * 2 // names
 		// One on the way at the end for each. A lookup that failed has two more behind
