@@ -165,7 +165,7 @@ func (s *rrset) assign(denial, soa, referral bool) {
 		}
 	case denial && soa && s.section == authority && (s.rrtype == dns.TypeNSEC || s.rrtype == dns.TypeNSEC3):
 		s.role = proof // RFC 9077 section 3
-	case s.section == answer && !(denial && soa), s.section == authority && s.rrtype == dns.TypeNS && referral:
+	case s.section == answer && (!denial || !soa), s.section == authority && s.rrtype == dns.TypeNS && referral:
 		s.role = primary
 	}
 }
