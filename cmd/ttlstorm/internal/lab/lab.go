@@ -21,7 +21,7 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 
 	"github.com/miekg/dns"
-	_ "github.com/ttlfloor/ttlfloor"
+	_ "github.com/ttlfloor/ttlfloor" // one more treatment
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/client"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 	"github.com/ttlfloor/ttlfloor/internal/chance"
