@@ -89,7 +89,7 @@ func TestWarnings(t *testing.T) {
 		{"at one of them", on("127.0.0.1 ::1", ".", "ttlfloor 20s consul") + on("::1", "consul"), []string{elsewhere("Corefile:3", "consul.", "[::1]", "consul.")}},
 		{"however it is written", on("::1", ".", "ttlfloor 20s consul") + on("0:0:0:0:0:0:0:1", "consul"), []string{elsewhere("Corefile:3", "consul.", "[::1]", "consul.")}},
 		{"at no address", on("127.0.0.1", ".", "ttlfloor 20s consul") + on("::1", "consul"), nil},
-		{"by another transport", block(".", "ttlfloor 20s consul", source(0)) + strings.Replace(consul, "consul:0", "grpc://consul:0", 1), nil},
+		{"by another transport", block(".", "ttlfloor 20s consul", source(0)) + strings.Replace(consul, "consul:0", "tls://consul:0", 1), nil},
 		{"in an own block's view", block(".", "view one {\nexpr true\n}", "ttlfloor 20s consul", source(0)) + consul, []string{elsewhere("Corefile:6", "consul.", "127.0.0.1", "consul.")}},
 		{"shared with a view", block(".", "ttlfloor 20s consul", source(0)) + block("consul", "view one {\nexpr true\n}", source(0)), nil},
 		{"shared with an own view", block("consul", "view one {\nexpr true\n}", "ttlfloor 20s", source(0)) + consul, nil},
