@@ -367,13 +367,15 @@ func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	asked := 0
 	server := listen(t, func(query []byte) []byte {
-		if asked++; asked == 3 { // one to find out whether there is a server, two of a client
+		// One to find out whether there is a server, one of each client, and one of a client
+		// that is back, which has had an answer.
+		if asked++; asked == 4 {
 			cancel()
 		}
 		return answer(query)
 	})
 	var stdout bytes.Buffer
-	if err := run(ctx, []string{"-server", server, "-for", "1h", "A", "a.example"}, &stdout, io.Discard); err != nil {
+	if err := run(ctx, []string{"-server", server, "-clients", "2", "-for", "1h", "A", "a.example"}, &stdout, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(stdout.String(), "queries") {
