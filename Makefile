@@ -77,7 +77,7 @@ figures: ## write the figures and tables of docs/storm.md, but for the rows that
 million: ## a million clients in virtual time
 	go test -C cmd/ttlstorm -v -run '^TestMany$$' -timeout 1h ./internal/lab -million
 
-mutants: ## mutation testing of the rules and the schedule, then of what reads a Corefile (forty minutes)
+mutants: ## mutation testing of the rules and the schedule, then of what reads a Corefile
 	$(gremlins) -E '^(arrivals|inner|metadata|metrics|parse|setup|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|rootfs|zonename)/'
 	$(gremlins) -E '^(arrivals|inner|message|metadata|metrics|rule|schedule|setup|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|records|rootfs)/'
 
