@@ -730,6 +730,11 @@ func TestAllocations(t *testing.T) {
 	if few, many := allocs("ttlfloor 30s .", srvAnswer(t, 3, 5), name), allocs("ttlfloor 30s .", srvAnswer(t, 200, 5), name); few > 6 || many > 6 {
 		t.Errorf("changed: %v allocations for 6 records, %v for 400, want at most 6", few, many)
 	}
+	for _, rdata := range []string{"A 192.0.2.1", "NS ns.example.", "MX 1 a.example.", "HTTPS 1 ."} {
+		if got := allocs("ttlfloor 30s .", message(t, "answer "+name+" 1 "+rdata), name); got > 6 {
+			t.Errorf("changed: %v allocations for %s, want at most 6", got, rdata)
+		}
+	}
 	if few, many := allocs("ttlfloor 30s .", mixed(2), name), allocs("ttlfloor 30s .", mixed(100), name); few != many {
 		t.Errorf("changed, mixed types: %v allocations for 6 records, %v for 300", few, many)
 	}

@@ -4,6 +4,7 @@ package records
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/miekg/dns"
 )
@@ -27,6 +28,8 @@ type Copier struct {
 	a     slab[dns.A]
 	aaaa  slab[dns.AAAA]
 	cname slab[dns.CNAME]
+	ns    slab[dns.NS]
+	ptr   slab[dns.PTR]
 	rrsig slab[dns.RRSIG]
 	soa   slab[dns.SOA]
 	srv   slab[dns.SRV]
@@ -44,6 +47,10 @@ func (c *Copier) Copy(into, from []dns.RR, most int, ttl uint32) int {
 		return run(&c.aaaa, into, from, most, ttl)
 	case *dns.CNAME:
 		return run(&c.cname, into, from, most, ttl)
+	case *dns.NS:
+		return run(&c.ns, into, from, most, ttl)
+	case *dns.PTR:
+		return run(&c.ptr, into, from, most, ttl)
 	case *dns.RRSIG:
 		return run(&c.rrsig, into, from, most, ttl)
 	case *dns.SOA:
@@ -93,7 +100,7 @@ func run[T any, P pointer[T]](s *slab[T], into, from []dns.RR, most int, ttl uin
 
 // others does the same, one by one, for the types that are rare enough to be
 // copied by reflection: slower than dns.Copy, but with as few allocations.
-type others map[reflect.Type]*array
+type others []array
 
 type array struct {
 	records reflect.Value // a slice
@@ -105,20 +112,7 @@ func (o *others) copy(from []dns.RR) dns.RR {
 	if v.Kind() != reflect.Pointer {
 		return dns.Copy(from[0])
 	}
-	if *o == nil {
-		*o = make(others)
-	}
-	free := (*o)[v.Type()]
-	if free == nil || free.used == free.records.Len() {
-		n := 0
-		for _, rr := range from {
-			if reflect.TypeOf(rr) == v.Type() {
-				n++
-			}
-		}
-		free = &array{records: reflect.MakeSlice(reflect.SliceOf(v.Type().Elem()), n, n)}
-		(*o)[v.Type()] = free
-	}
+	free := o.of(v.Type().Elem(), from)
 	out := free.records.Index(free.used)
 	free.used++
 	out.Set(v.Elem())
@@ -127,4 +121,20 @@ func (o *others) copy(from []dns.RR) dns.RR {
 		return dns.Copy(from[0])
 	}
 	return rr
+}
+
+// of returns an array of a type that has room, a new one for those of the records.
+func (o *others) of(t reflect.Type, from []dns.RR) *array {
+	i := slices.IndexFunc(*o, func(a array) bool { return a.records.Type().Elem() == t && a.used < a.records.Len() })
+	if i >= 0 {
+		return &(*o)[i]
+	}
+	n := 0
+	for _, rr := range from {
+		if reflect.TypeOf(rr) == reflect.PointerTo(t) {
+			n++
+		}
+	}
+	*o = append(*o, array{records: reflect.MakeSlice(reflect.SliceOf(t), n, n)})
+	return &(*o)[len(*o)-1]
 }
