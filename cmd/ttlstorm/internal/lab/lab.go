@@ -7,30 +7,22 @@ package lab
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"slices"
+	"net/netip"
 	"testing/synctest"
 	"time"
 
-	"github.com/coredns/caddy"
-	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
-	_ "github.com/coredns/coredns/plugin/cache" // the treatments
-	_ "github.com/coredns/coredns/plugin/rewrite"
-	"github.com/coredns/coredns/plugin/test"
 
 	"github.com/miekg/dns"
-	_ "github.com/ttlfloor/ttlfloor" // one more treatment
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/client"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
-	"github.com/ttlfloor/ttlfloor/internal/chance"
 )
 
 // Run is one run of clients against a treatment.
 type Run struct {
 	Clients int
-	Names   []string // each client resolves all of them
+	Names   []string // each client resolves all of them, from an address of its own
 	Type    uint16   // asked first; 0 leaves it to the model
 	Model   *client.Model
 	Start   time.Duration // within which all clients start
@@ -44,9 +36,15 @@ type Run struct {
 	Node      []string      // directives of that cache
 	RoundTrip time.Duration // mean; drawn from half of it to one and a half
 
+	Others     []Others
+	OneAddress bool    // all clients are behind one
+	Lost       float64 // share of the responses to clients that do not reach them
+	Truncated  bool    // responses do not fit into a datagram, so that clients ask again over TCP
+
 	Join    []Join
 	Leave   time.Duration // since the start, when every third client goes; 0 is never
 	Restart time.Duration // since the start, when all servers start again, with nothing; 0 is never
+	Reload  time.Duration // since the start, when all servers reload their configuration, which is as before; 0 is never
 }
 
 // Join is more clients that come within 20 ms.
@@ -58,7 +56,8 @@ type Join struct {
 // Result is what a run came to.
 type Result struct {
 	storm.Report
-	Record *storm.Record
+	Record *storm.Record // of the clients
+	Others *storm.Record
 	Least  float64 // queries that the clients had made at least: one per mean TTL, from start to end
 }
 
@@ -69,28 +68,45 @@ type resolver struct {
 	version int32 // of the answer that it has; -1 if none
 	name    uint16
 	node    int32 // its cache; -1 if none
+	from    address
 	leaves  bool
 	begins  bool // its next query is the first of a resolution
 }
 
 type run struct {
 	Run
-	start    time.Time
-	rand     *rand.Rand
-	replicas []plugin.Handler
-	nodes    []plugin.Handler
-	clients  []resolver
-	due      queue
-	record   *storm.Record
-	lifetime time.Duration
+	start     time.Time
+	rand      *rand.Rand
+	processes []*process // replicas, and then nodes
+	replicas  []*process // that queries go to
+	nodes     []*process
+	clients   []resolver
+	due       queue
+	record    *storm.Record
+	lifetime  time.Duration
+
+	// What is beside the clients has a chance of its own, so that they do the same
+	// with it and without as far as they can.
+	beside      *rand.Rand
+	strangers   []other
+	otherRecord *storm.Record
+	addresses   uint32 // of others, so far
+	joined      uint32 // clients so far
+	qtype       uint16 // that others ask for, the first that clients do
+	received    received
 }
 
 // Do does a run. It must be called in a bubble of synctest. An error is that of
 // a directive.
 func Do(cfg Run) (Result, error) {
-	r := &run{Run: cfg, rand: rand.New(rand.NewPCG(cfg.Seed, 0x7174c)), record: storm.NewRecord(cfg.Length)} // #nosec G404 -- the same run for the same seed
+	r := &run{
+		Run: cfg, record: storm.NewRecord(cfg.Length), otherRecord: storm.NewRecord(cfg.Length),
+		rand:   rand.New(rand.NewPCG(cfg.Seed, 0x7174c)), // #nosec G404 -- the same run for the same seed
+		beside: rand.New(rand.NewPCG(cfg.Seed, 0x0ce35)), // #nosec G404
+	}
 	// The schedule's seconds begin when it is made, and the clients somewhere
 	// within one.
+	defer r.stop()
 	if err := r.servers(); err != nil {
 		return Result{}, err
 	}
@@ -101,16 +117,24 @@ func Do(cfg Run) (Result, error) {
 	for _, j := range cfg.Join {
 		r.join(j, 20*time.Millisecond)
 	}
+	first := cfg.Model.New(cfg.Type, nil)
+	r.qtype = first.Query().Type
+	for i := range cfg.Others {
+		r.others(&cfg.Others[i])
+	}
 	for r.due.len() > 0 {
 		e := r.due.top()
 		if e.at >= int64(r.Length) {
 			break
 		}
-		if r.Restart > 0 && e.at >= int64(r.Restart) {
-			r.Restart, r.replicas, r.nodes = 0, nil, nil
-			if err := r.servers(); err != nil {
-				return Result{}, err
-			}
+		if err := r.change(time.Duration(e.at)); err != nil {
+			return Result{}, err
+		}
+		if e.client < 0 {
+			o := &r.strangers[-1-e.client]
+			r.askOther(o, time.Duration(e.at))
+			r.due.setTop(int64(r.next(o, time.Duration(e.at))))
+			continue
 		}
 		c := &r.clients[e.client]
 		if c.leaves && e.at >= int64(r.Leave) {
@@ -122,66 +146,83 @@ func Do(cfg Run) (Result, error) {
 	r.sleep(r.Length)
 	r.end()
 	rep := r.record.Report(cfg.Treatment.Name, cfg.Length, r.Source.Queries())
-	res := Result{Report: rep, Record: r.record}
+	res := Result{Report: rep, Record: r.record, Others: r.otherRecord}
 	if rep.MeanTTL > 0 {
 		res.Least = float64(r.lifetime) / float64(time.Second) / rep.MeanTTL
 	}
 	return res, nil
 }
 
-// servers makes the handlers that the clients ask.
-func (r *run) servers() error {
-	for range max(r.Replicas, 1) {
-		h, err := chain(r.Treatment.Directives, r.Source, r.rand)
-		if err != nil {
+// change does what is to be done to the servers by a time.
+func (r *run) change(at time.Duration) error {
+	if r.Restart > 0 && at >= r.Restart {
+		r.Restart = 0
+		r.stop()
+		if err := r.servers(); err != nil {
 			return err
 		}
-		r.replicas = append(r.replicas, h)
 	}
-	if r.PerNode == 0 {
-		return nil
-	}
-	cluster := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, q *dns.Msg) (int, error) {
-		// What a packet would: nothing is shared, the context least of all.
-		m := serve(r.replicas[r.rand.IntN(len(r.replicas))], q)
-		if m == nil {
-			return dns.RcodeServerFailure, errors.New("no response")
+	if r.Reload > 0 && at >= r.Reload {
+		r.sleep(r.Reload)
+		r.Reload = 0
+		for _, p := range r.processes {
+			if err := p.reload(); err != nil {
+				return err
+			}
 		}
-		m = m.Copy()
-		return m.Rcode, w.WriteMsg(m)
-	})
-	for range (r.Clients + r.PerNode - 1) / r.PerNode {
-		h, err := chain(r.Node, cluster, r.rand)
-		if err != nil {
-			return err
-		}
-		r.nodes = append(r.nodes, h)
 	}
 	return nil
 }
 
-// chain makes the handlers of directives with the setup functions that CoreDNS
-// would.
-func chain(directives []string, next plugin.Handler, r *rand.Rand) (plugin.Handler, error) {
-	for _, directive := range slices.Backward(directives) {
-		c := caddy.NewTestController("dns", directive)
-		c.ServerBlockKeys = []string{"."}
-		var name string
-		if _, err := fmt.Sscan(directive, &name); err != nil {
-			return nil, fmt.Errorf("directive %q: %w", directive, err)
-		}
-		c.Set(chance.Key{}, r.Uint32N)
-		setup, err := caddy.DirectiveAction("dns", name)
+// servers starts the servers that the clients ask.
+func (r *run) servers() error {
+	for range max(r.Replicas, 1) {
+		p, err := r.server(r.Treatment.Directives, r.Source)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := setup(c); err != nil {
-			return nil, err
-		}
-		plugins := dnsserver.GetConfig(c).Plugin
-		next = plugins[len(plugins)-1](next)
+		r.replicas = append(r.replicas, p)
 	}
-	return next, nil
+	if r.PerNode == 0 {
+		return nil
+	}
+	for node := range (r.Clients + r.PerNode - 1) / r.PerNode {
+		from := r.from(ofNodes + address(node)) // #nosec G115 -- few nodes
+		cluster := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, q *dns.Msg) (int, error) {
+			// What a packet would: nothing is shared, the context least of all.
+			m := serve(r.replicas[r.rand.IntN(len(r.replicas))].handler, q, from, true)
+			if m == nil {
+				return dns.RcodeServerFailure, errors.New("no response")
+			}
+			m = m.Copy()
+			return m.Rcode, w.WriteMsg(m)
+		})
+		p, err := r.server(r.Node, cluster)
+		if err != nil {
+			return err
+		}
+		r.nodes = append(r.nodes, p)
+	}
+	return nil
+}
+
+// server starts a server.
+func (r *run) server(directives []string, below plugin.Handler) (*process, error) {
+	p := &process{directives: directives, below: below, draw: r.rand.Uint32N}
+	p.beneath = func(next plugin.Handler) plugin.Handler { return probe{next, &r.received} }
+	if err := p.start(); err != nil {
+		return nil, err
+	}
+	r.processes = append(r.processes, p)
+	return p, nil
+}
+
+// stop ends all servers.
+func (r *run) stop() {
+	for _, p := range r.processes {
+		p.stop()
+	}
+	r.processes, r.replicas, r.nodes = nil, nil, nil
 }
 
 // join adds clients that start within a time.
@@ -192,10 +233,15 @@ func (r *run) join(j Join, within time.Duration) {
 			node = int32(i / r.PerNode % len(r.nodes)) // #nosec G115 -- few nodes
 		}
 		at := j.At + time.Duration(r.rand.Int64N(int64(within)))
+		from := ofProxies
+		if !r.OneAddress {
+			from += address(r.joined)
+		}
+		r.joined++
 		for name := range r.Names {
 			r.clients = append(r.clients, resolver{
 				Client: r.Model.New(r.Type, r.rand), last: -1, version: -1, begins: true,
-				name: uint16(name), node: node, leaves: r.Leave > 0 && i%3 == 0, // #nosec G115 -- few names
+				name: uint16(name), node: node, from: from, leaves: r.Leave > 0 && i%3 == 0, // #nosec G115 -- few names
 			})
 			r.due.push(event{int64(at), int32(len(r.clients) - 1)}) // #nosec G115 -- fewer than 2^31
 			r.lifetime += r.Length - at
@@ -218,9 +264,14 @@ func (r *run) ask(c *resolver, at time.Duration) time.Duration {
 		}
 		c.last, c.begins = int64(at), false
 	}
-	h := r.handler(c)
-	m := serve(h, query(r.Names[c.name], q.Type))
+	m := serve(r.handlerFor(r.rand, c.node), query(r.Names[c.name], q.Type), r.from(c.from), q.TCP)
 	trip := r.RoundTrip/2 + time.Duration(r.rand.Int64N(int64(r.RoundTrip)+1))
+	switch {
+	case r.Lost > 0 && r.beside.Float64() < r.Lost:
+		m = nil
+	case r.Truncated && !q.TCP && m != nil:
+		m = truncate(m)
+	}
 	r.note(c, q, m, at+trip)
 	wait := c.Done(m)
 	c.begins = c.Begins()
@@ -230,11 +281,17 @@ func (r *run) ask(c *resolver, at time.Duration) time.Duration {
 	return trip + wait
 }
 
-func (r *run) handler(c *resolver) plugin.Handler {
-	if c.node >= 0 {
-		return r.nodes[c.node]
+// handlerFor returns what one asks who has a node, or -1.
+func (r *run) handlerFor(chance *rand.Rand, node int32) plugin.Handler {
+	if node >= 0 {
+		return r.nodes[node].handler
 	}
-	return r.replicas[r.rand.IntN(len(r.replicas))]
+	return r.replicas[chance.IntN(len(r.replicas))].handler
+}
+
+// from returns an address with a port that is a query's own.
+func (r *run) from(a address) netip.AddrPort {
+	return a.port(uint16(1024 + r.beside.Uint32N(1<<16-1024))) // #nosec G115 -- in range
 }
 
 // note records what a client got at a time.
@@ -250,7 +307,7 @@ func (r *run) note(c *resolver, q client.Query, m *dns.Msg, at time.Duration) {
 		}
 		return
 	}
-	r.record.Response(ttl)
+	r.record.Answer(at, r.received.of(ttl))
 	if v := int32(storm.VersionOf(m)); v > c.version { // #nosec G115 -- few changes
 		if c.version >= 0 {
 			r.record.Stale(max(0, at-r.Source.Removed(int(c.version))))
@@ -276,35 +333,5 @@ func (r *run) sleep(at time.Duration) {
 	synctest.Wait()
 	if d := time.Until(r.start.Add(at)); d > 0 {
 		time.Sleep(d)
-	}
-}
-
-// serve asks a handler as CoreDNS's server does: a plugin that has not written
-// leaves that to the server.
-func serve(h plugin.Handler, q *dns.Msg) *dns.Msg {
-	var w writer
-	rcode, _ := h.ServeDNS(context.Background(), &w, q)
-	if w.msg == nil && !plugin.ClientWrite(rcode) {
-		return new(dns.Msg).SetRcode(q, rcode)
-	}
-	return w.msg
-}
-
-// writer keeps the response.
-type writer struct {
-	test.ResponseWriter
-	msg *dns.Msg
-}
-
-// WriteMsg implements dns.ResponseWriter.
-func (w *writer) WriteMsg(m *dns.Msg) error {
-	w.msg = m
-	return nil
-}
-
-func query(name string, qtype uint16) *dns.Msg {
-	return &dns.Msg{
-		MsgHdr:   dns.MsgHdr{Id: 1, RecursionDesired: true},
-		Question: []dns.Question{{Name: name, Qtype: qtype, Qclass: dns.ClassINET}},
 	}
 }

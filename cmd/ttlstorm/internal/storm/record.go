@@ -21,16 +21,58 @@ type Record struct {
 	ngaps   int
 	longest time.Duration
 	ttls    map[uint32]int // of the positive responses, in seconds
+	handed  []handed       // of the positive responses whose TTL was seen before and after, by second since the start
+	pairs   map[TTLs]int   // the same, of the whole run
 	stale   []time.Duration
 	errors  map[string]int
+}
+
+// TTLs are those of a response before a server changed them and after.
+type TTLs struct{ Received, Handed uint32 }
+
+// handed sums up the responses of a second. A TTL of 0 is left out of the factors,
+// since whatever it becomes is infinitely more.
+type handed struct {
+	n, factors int
+	ttl        uint64  // sum
+	factor     float64 // sum of TTL handed out over TTL received
+	most       float64 // the greatest of those
+	longest    uint32  // TTL
+}
+
+func (h *handed) add(o handed) {
+	h.n, h.factors, h.ttl, h.factor = h.n+o.n, h.factors+o.factors, h.ttl+o.ttl, h.factor+o.factor
+	h.most, h.longest = max(h.most, o.most), max(h.longest, o.longest)
 }
 
 // NewRecord makes a record of a run of some length.
 func NewRecord(length time.Duration) *Record {
 	return &Record{
-		slots: make([]uint32, (length+Slot-1)/Slot),
-		ttls:  make(map[uint32]int), errors: make(map[string]int),
+		slots: make([]uint32, (length+Slot-1)/Slot), handed: make([]handed, (length+time.Second-1)/time.Second),
+		ttls: make(map[uint32]int), pairs: make(map[TTLs]int), errors: make(map[string]int),
 	}
+}
+
+// With returns the queries and the TTLs of two records of runs that began at the
+// same time, as if they were one. Gaps, staleness and errors stay behind.
+func (r *Record) With(o *Record) *Record {
+	sum := NewRecord(time.Duration(max(len(r.slots), len(o.slots))) * Slot)
+	for _, part := range []*Record{r, o} {
+		for i, n := range part.slots {
+			sum.slots[i] += n
+		}
+		for i, h := range part.handed {
+			sum.handed[i].add(h)
+		}
+		for ttl, n := range part.ttls {
+			sum.ttls[ttl] += n
+		}
+		for ttls, n := range part.pairs {
+			sum.pairs[ttls] += n
+		}
+		sum.queries += part.queries
+	}
+	return sum
 }
 
 // Query counts a query that came at a time since the start. What comes after
@@ -52,6 +94,26 @@ func (r *Record) Gap(d time.Duration) {
 // Response counts a positive response and the TTL, in seconds, that a client
 // goes on with it.
 func (r *Record) Response(ttl uint32) { r.ttls[ttl]++ }
+
+// Answer is Response at a time since the start, where the TTL is known that the
+// server had before it changed it.
+func (r *Record) Answer(at time.Duration, ttls TTLs) {
+	r.Response(ttls.Handed)
+	r.pairs[ttls]++
+	second := int(at / time.Second)
+	if at < 0 || second >= len(r.handed) {
+		return
+	}
+	h := handed{n: 1, ttl: uint64(ttls.Handed), longest: ttls.Handed}
+	if ttls.Received > 0 {
+		h.factors, h.factor = 1, float64(ttls.Handed)/float64(ttls.Received)
+		h.most = h.factor
+	}
+	r.handed[second].add(h)
+}
+
+// Pairs returns how many answers had which TTLs, as far as both are known.
+func (r *Record) Pairs() map[TTLs]int { return r.pairs }
 
 // Stale counts for how long a client went on with an endpoint after it was
 // removed.
@@ -106,6 +168,16 @@ type Span struct {
 	SlotRatio   float64 `json:"slot_over_mean"`     // busiest over mean 10 ms
 	Dispersion  float64 `json:"dispersion"`         // variance over mean of the seconds
 	Mean        float64 `json:"queries_per_second"` // mean
+
+	Queries    int     `json:"queries"`
+	Offset     int     `json:"busiest_second_any_offset"` // queries in the busiest second that begins at any Slot
+	OffsetOver float64 `json:"any_offset_over_mean"`
+
+	// Of the answers whose TTL is known before and after; all 0 if there is none.
+	MeanTTL    float64 `json:"mean_ttl_seconds,omitempty"`
+	LongestTTL uint32  `json:"longest_ttl_seconds,omitempty"`
+	MeanRaise  float64 `json:"mean_ttl_over_received,omitempty"` // of those that came with more than 0
+	MostRaise  float64 `json:"greatest_ttl_over_received,omitempty"`
 }
 
 // Quantiles are of the time that clients went on with a removed endpoint.
@@ -164,25 +236,48 @@ func (r *Record) Span(from, to int) (s Span) {
 	if from >= to {
 		return s
 	}
-	var sum, squares float64
-	for second := from; second < to; second++ {
-		n := 0
-		for _, q := range r.slots[second*perSecond : (second+1)*perSecond] {
-			s.Slot = max(s.Slot, int(q))
-			n += int(q)
+	s.ttls(r.handed[from:to])
+	slots := r.slots[from*perSecond : to*perSecond]
+	var squares float64
+	second, window := 0, 0 // queries in this second so far, and in the second up to this slot
+	for i, q := range slots {
+		s.Slot = max(s.Slot, int(q))
+		second += int(q)
+		window += int(q)
+		if i >= perSecond {
+			window -= int(slots[i-perSecond])
 		}
-		s.Second = max(s.Second, n)
-		sum += float64(n)
-		squares += float64(n) * float64(n)
+		s.Offset = max(s.Offset, window)
+		if (i+1)%perSecond == 0 {
+			s.Second = max(s.Second, second)
+			s.Queries += second
+			squares += float64(second) * float64(second)
+			second = 0
+		}
 	}
-	if sum == 0 {
+	if s.Queries == 0 {
 		return s
 	}
-	s.Mean = sum / float64(to-from)
+	s.Mean = float64(s.Queries) / float64(to-from)
 	s.SecondRatio = float64(s.Second) / s.Mean
+	s.OffsetOver = float64(s.Offset) / s.Mean
 	s.SlotRatio = float64(s.Slot) / s.Mean * float64(perSecond)
 	s.Dispersion = (squares/float64(to-from) - s.Mean*s.Mean) / s.Mean
 	return s
+}
+
+// ttls sums up the TTLs of seconds.
+func (s *Span) ttls(seconds []handed) {
+	var all handed
+	for _, h := range seconds {
+		all.add(h)
+	}
+	if all.n > 0 {
+		s.MeanTTL, s.LongestTTL = float64(all.ttl)/float64(all.n), all.longest
+	}
+	if all.factors > 0 {
+		s.MeanRaise, s.MostRaise = all.factor/float64(all.factors), all.most
+	}
 }
 
 // settled returns after how many generations the busiest second of a whole

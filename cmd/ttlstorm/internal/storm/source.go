@@ -18,11 +18,12 @@ import (
 // which is replaced by a new one at every change. It is a plugin, and safe for
 // concurrent use.
 type Source struct {
-	TTL     uint32        // seconds
-	Change  time.Duration // between two changes; 0 is never
-	DownAt  time.Duration // since the start; it fails from then on
-	UpAt    time.Duration // since the start; it answers again. 0 is never down
-	start   atomic.Int64  // Unix time, in nanoseconds
+	TTL     uint32            // seconds
+	TTLs    map[string]uint32 // of the names that have one of their own
+	Change  time.Duration     // between two changes; 0 is never
+	DownAt  time.Duration     // since the start; it fails from then on
+	UpAt    time.Duration     // since the start; it answers again. 0 is never down
+	start   atomic.Int64      // Unix time, in nanoseconds
 	queries atomic.Int64
 }
 
@@ -74,8 +75,12 @@ func (s *Source) answer(r *dns.Msg, version int) *dns.Msg {
 	m.SetReply(r)
 	m.Authoritative = true
 	q := r.Question[0]
+	ttl, ok := s.TTLs[q.Name]
+	if !ok {
+		ttl = s.TTL
+	}
 	header := func(rrtype uint16) dns.RR_Header {
-		return dns.RR_Header{Name: q.Name, Rrtype: rrtype, Class: dns.ClassINET, Ttl: s.TTL}
+		return dns.RR_Header{Name: q.Name, Rrtype: rrtype, Class: dns.ClassINET, Ttl: ttl}
 	}
 	switch q.Qtype {
 	case dns.TypeSRV:
@@ -93,7 +98,7 @@ func (s *Source) answer(r *dns.Msg, version int) *dns.Msg {
 		}
 	default:
 		soa := &dns.SOA{Hdr: header(dns.TypeSOA), Ns: "ns." + q.Name, Mbox: "hostmaster." + q.Name,
-			Serial: 1, Refresh: 7200, Retry: 1800, Expire: 86400, Minttl: s.TTL}
+			Serial: 1, Refresh: 7200, Retry: 1800, Expire: 86400, Minttl: ttl}
 		m.Ns = append(m.Ns, soa)
 	}
 	return m

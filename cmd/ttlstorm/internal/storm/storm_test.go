@@ -145,7 +145,7 @@ func TestTables(t *testing.T) {
 	r := Report{
 		Name: "cache 30", Length: time.Minute, Queries: 12, Upstream: 3, MeanTTL: 4.5, TTLs: map[uint32]int{4: 1, 5: 1},
 		Generation: 5 * time.Second, Settled: -1, Longest: 6 * time.Second,
-		First: Span{7, 8, 9, 10, 11, 1}, Last: Span{12, 13, 14, 15, 16, 1},
+		First: Span{Second: 7, SecondRatio: 8, Slot: 9, SlotRatio: 10, Dispersion: 11, Mean: 1}, Last: Span{Second: 12, SecondRatio: 13, Slot: 14, SlotRatio: 15, Dispersion: 16, Mean: 1},
 		Stale:  Quantiles{1, time.Second, 2 * time.Second, 3500 * time.Millisecond},
 		Errors: map[string]int{"timeout": 5, "SERVFAIL": 4},
 	}

@@ -1,0 +1,274 @@
+package lab
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"math"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+var rowPattern = flag.String("row", "", "regular expression: only rows of TestMixed, TestCountdown, TestPhases and TestNeverWorse with such a name")
+
+func init() { log.SetOutput(io.Discard) } // Caddy says that it reloads
+
+// The window of every scenario, in per cent.
+const low, high = 10, 50
+
+func (s *scenario) atFloor() int { return cmp.Or(s.floor, 30) }
+
+func ttlfloorOf(floor int, jitter string) string {
+	return fmt.Sprintf("ttlfloor %d {\n jitter %d%% %d%% %s\n }", floor, low, high, jitter)
+}
+
+// figures are what is said of a stretch of minutes: the mean over its minutes.
+type figures struct {
+	herd, offset float64 // of the proxies alone, busiest over mean second, by the calendar and by any offset
+	all          float64 // dispersion of all queries
+	allHerd      float64 // busiest over mean second of all queries, by any offset
+	peak         float64 // busiest second of the proxies, in queries
+	slot         float64 // busiest 10 ms of the proxies, in queries
+	rate         float64 // queries of the proxies per second
+	ttl, raise   float64 // mean TTL, and mean TTL over received
+	worst        float64 // herd of the worst minute
+}
+
+func (f *figures) add(o figures, weight float64) {
+	f.herd += weight * o.herd
+	f.offset += weight * o.offset
+	f.all += weight * o.all
+	f.allHerd += weight * o.allHerd
+	f.peak += weight * o.peak
+	f.slot += weight * o.slot
+	f.rate += weight * o.rate
+	f.ttl += weight * o.ttl
+	f.raise += weight * o.raise
+	f.worst = max(f.worst, o.worst)
+}
+
+// outcome is what a run came to: from the minute on that it is judged from, and in
+// minutes 16 to 20, if it has them.
+type outcome struct{ early, late figures }
+
+func (s *scenario) judged(res Result) outcome {
+	all := res.Record.With(res.Others)
+	stretch := func(from, to int) (f figures) { // minutes, counted from 1
+		for m := from; m <= to; m++ {
+			own, both := res.Record.Span(60*(m-1), 60*m), all.Span(60*(m-1), 60*m)
+			f.add(figures{
+				herd: own.SecondRatio, offset: own.OffsetOver, all: both.Dispersion, allHerd: both.OffsetOver,
+				peak: float64(own.Second), slot: float64(own.Slot), rate: own.Mean, ttl: own.MeanTTL, raise: own.MeanRaise, worst: own.SecondRatio,
+			}, 1/float64(to-from+1))
+		}
+		return f
+	}
+	from := cmp.Or(s.from, 5)
+	o := outcome{early: stretch(from, from+cmp.Or(s.span, 4)-1)}
+	o.late = o.early
+	if res.Length >= 20*time.Minute {
+		o.late = stretch(16, 20)
+	}
+	return o
+}
+
+// do does runs of a scenario, one for each seed, and holds every TTL against the
+// most that it may be.
+func (s *scenario) do(t *testing.T, jitter string, replicas int, seeds uint64, change func(*Run)) (out []outcome) {
+	t.Helper()
+	for seed := range seeds {
+		r := s.run(jitter, replicas, seed)
+		if change != nil {
+			change(&r)
+		}
+		res := do(t, r)
+		out = append(out, s.judged(res))
+		if jitter == none {
+			continue
+		}
+		consent := max(s.atFloor()+1, (s.atFloor()*(100+high)+99)/100)
+		for ttls, n := range res.Record.With(res.Others).Pairs() {
+			if most := max(ttls.Received, uint32(consent)); ttls.Handed > most {
+				t.Errorf("%s, %s, %d replicas, seed %d: %d responses that came with a TTL of %d went out with %d, want %d at most",
+					s.name, jitter, replicas, seed, n, ttls.Received, ttls.Handed, most)
+			}
+		}
+	}
+	return out
+}
+
+func mean(outs []outcome) (m outcome) {
+	for _, o := range outs {
+		m.early.add(o.early, 1/float64(len(outs)))
+		m.late.add(o.late, 1/float64(len(outs)))
+	}
+	return m
+}
+
+// pair shows a figure of both stretches.
+func (o outcome) pair(of func(figures) float64) string {
+	return fmt.Sprintf("%.2f/%.2f", of(o.early), of(o.late))
+}
+
+func (o outcome) cells() string {
+	return fmt.Sprintf("%-11s %-11s %-11s %-11s %5.0f %5.1f %5.2f", o.pair(func(f figures) float64 { return f.herd }), o.pair(func(f figures) float64 { return f.worst }),
+		o.pair(func(f figures) float64 { return f.offset }), o.pair(func(f figures) float64 { return f.all }), 60*o.late.rate, o.late.ttl, o.late.raise)
+}
+
+const heads = "herd        worst       any offset  all         q/min   TTL raise"
+
+// TestPhases, TestCountdown and TestMixed run a few seeds of each scenario and
+// hold the bounds of 1, 3 and 10 replicas against the mean over the seeds, in the
+// minutes from the one on that it says, and in minutes 16 to 20. With -seeds they
+// judge nothing: they report the mean and the worst minute of so many seeds, with
+// random beside scheduled. -row chooses rows by name.
+func TestPhases(t *testing.T)    { testScenarios(t, phases) }
+func TestCountdown(t *testing.T) { testScenarios(t, countdown) }
+func TestMixed(t *testing.T) {
+	rows := mixed
+	if *full {
+		rows = append(rows[:len(rows):len(rows)], spoofed)
+	}
+	testScenarios(t, rows)
+}
+
+func testScenarios(t *testing.T, rows []scenario) {
+	pattern := regexp.MustCompile(*rowPattern)
+	lines := make([]string, len(rows)*len(replicaCounts))
+	t.Run("rows", func(t *testing.T) {
+		for i := range rows {
+			s := &rows[i]
+			if !pattern.MatchString(s.name) {
+				continue
+			}
+			for j, replicas := range replicaCounts {
+				t.Run(fmt.Sprintf("%s, %d replicas", s.name, replicas), func(t *testing.T) {
+					t.Parallel()
+					began := time.Now()
+					line := s.test(t, j)
+					lines[i*len(replicaCounts)+j] = fmt.Sprintf("%-40s %2d | %s | %.1fs", s.name, replicas, line, time.Since(began).Seconds())
+				})
+			}
+		}
+	})
+	var table strings.Builder
+	fmt.Fprintf(&table, "%-40s    | scheduled: %s | random: %s\n", "", heads, heads)
+	for _, line := range lines {
+		if line != "" {
+			table.WriteString(line + "\n")
+		}
+	}
+	t.Log("early minutes/minutes 16 to 20\n" + table.String())
+}
+
+// test does a row for a number of replicas, judges it, and returns what there is to
+// print of it.
+func (s *scenario) test(t *testing.T, index int) string {
+	n, replicas := cmp.Or(*seeds, s.seeds, 2), replicaCounts[index]
+	scheduled := mean(s.do(t, "scheduled", replicas, n, nil))
+	line, random := scheduled.cells(), outcome{}
+	if *seeds > 0 || s.asRandom {
+		random = mean(s.do(t, "random", replicas, n, nil))
+		line += " | " + random.cells()
+	}
+	over := func(what string, of func(figures) float64, most [2]float64) {
+		for i, f := range []figures{scheduled.early, scheduled.late} {
+			if got := of(f); *seeds == 0 && most[i] > 0 && got > most[i] {
+				t.Errorf("%s is %.3f in %s, want %.3f at most", what, got, [...]string{"the first minutes", "minutes 16 to 20"}[i], most[i])
+			}
+		}
+	}
+	same := func(most float64) [2]float64 { return [2]float64{most, most} }
+	herd, offset, all := func(f figures) float64 { return f.herd }, func(f figures) float64 { return f.offset }, func(f figures) float64 { return f.all }
+	over("the herd by the calendar", herd, same(s.herd[index]))
+	over("the herd by any offset", offset, same(s.offset[index]))
+	over("the dispersion of all", all, same(s.all[index]))
+	if s.asRandom {
+		over("the herd by the calendar", herd, [2]float64{random.early.herd, random.late.herd})
+		over("the dispersion of all", all, [2]float64{max(random.early.all, noise), max(random.late.all, noise)})
+	}
+	if s.asFloor > 0 {
+		peak := func(f figures) float64 { return f.peak }
+		floor := mean(s.do(t, "scheduled", replicas, n, source(uint32(s.atFloor()))))
+		over("the busiest second", peak, [2]float64{s.asFloor * floor.early.peak, s.asFloor * floor.late.peak})
+		line += fmt.Sprintf(" | busiest second %s, with the source at the floor %s", scheduled.pair(peak), floor.pair(peak))
+	}
+	if s.asBare > 0 {
+		rate := func(f figures) float64 { return f.rate }
+		bare := mean(s.do(t, none, replicas, n, nil))
+		over("the queries a second", rate, [2]float64{s.asBare * bare.early.rate, s.asBare * bare.late.rate})
+		line += fmt.Sprintf(" | queries a second %s, without ttlfloor %s", scheduled.pair(rate), bare.pair(rate))
+	}
+	return line
+}
+
+// noise is the most that the dispersion of independent clients is by chance.
+const noise = 1.15
+
+// TestNeverWorse holds scheduled against random in pairs of runs with the same
+// seed: over ten of them it is not above by more than two standard errors, in any
+// scenario, with 100 proxies either. It takes half an hour and needs -storm.
+func TestNeverWorse(t *testing.T) {
+	if !*full {
+		t.Skip("takes half an hour: -storm")
+	}
+	pattern := regexp.MustCompile(*rowPattern)
+	for _, rows := range [][]scenario{phases, countdown, mixed} {
+		for _, s := range rows {
+			small := s
+			small.name += ", 100 proxies"
+			small.change = func(r *Run) {
+				if s.change != nil {
+					s.change(r)
+				}
+				r.Clients = 100
+			}
+			for _, s := range []scenario{s, small} {
+				for _, replicas := range replicaCounts {
+					if pattern.MatchString(s.name) {
+						t.Run(fmt.Sprintf("%s, %d replicas", s.name, replicas), func(t *testing.T) {
+							t.Parallel()
+							s.neverWorse(t, replicas)
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+func (s *scenario) neverWorse(t *testing.T, replicas int) {
+	const pairs = 10
+	n := cmp.Or(*seeds, pairs)
+	scheduled, random := s.do(t, "scheduled", replicas, n, nil), s.do(t, "random", replicas, n, nil)
+	for _, what := range []struct {
+		name  string
+		of    func(figures) float64
+		noise float64 // below it is well
+	}{
+		{"the herd by the calendar", func(f figures) float64 { return f.herd }, 0},
+		{"the herd by any offset", func(f figures) float64 { return f.offset }, 0},
+		{"the dispersion of all", func(f figures) float64 { return f.all }, noise},
+	} {
+		for late, when := range []string{"the first minutes", "minutes 16 to 20"} {
+			var ours, theirs, sum, squares float64
+			for i := range scheduled {
+				a, b := scheduled[i].early, random[i].early
+				if late == 1 {
+					a, b = scheduled[i].late, random[i].late
+				}
+				d := what.of(a) - what.of(b)
+				ours, theirs, sum, squares = ours+what.of(a)/float64(n), theirs+what.of(b)/float64(n), sum+d, squares+d*d
+			}
+			diff := sum / float64(n)
+			e := math.Sqrt(max(0, squares/float64(n)-diff*diff) / float64(n-1))
+			if diff > 2*e && ours > what.noise {
+				t.Errorf("%s is %.3f in %s, with random %.3f: %.3f more, with a standard error of %.3f", what.name, ours, when, theirs, diff, e)
+			}
+		}
+	}
+}
