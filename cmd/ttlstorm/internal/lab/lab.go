@@ -99,28 +99,42 @@ type run struct {
 // Do does a run. It must be called in a bubble of synctest. An error is that of
 // a directive.
 func Do(cfg Run) (Result, error) {
+	r, err := newRun(cfg)
+	if err != nil {
+		return Result{}, err
+	}
+	defer r.stop()
+	return r.do()
+}
+
+// newRun makes a run, and starts its servers.
+func newRun(cfg Run) (*run, error) {
 	r := &run{
 		Run: cfg, record: storm.NewRecord(cfg.Length), otherRecord: storm.NewRecord(cfg.Length),
 		rand:   rand.New(rand.NewPCG(cfg.Seed, 0x7174c)), // #nosec G404 -- the same run for the same seed
 		beside: rand.New(rand.NewPCG(cfg.Seed, 0x0ce35)), // #nosec G404
 	}
+	if err := r.servers(); err != nil {
+		r.stop()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *run) do() (Result, error) {
 	// The schedule's seconds begin when it is made, and the clients somewhere
 	// within one.
-	defer r.stop()
-	if err := r.servers(); err != nil {
-		return Result{}, err
-	}
 	time.Sleep(time.Duration(r.rand.Int64N(int64(time.Second))))
 	r.start = time.Now()
 	r.Source.Start()
-	r.join(Join{0, cfg.Clients}, cfg.Start)
-	for _, j := range cfg.Join {
+	r.join(Join{0, r.Clients}, r.Start)
+	for _, j := range r.Join {
 		r.join(j, 20*time.Millisecond)
 	}
-	first := cfg.Model.New(cfg.Type, nil)
+	first := r.Model.New(r.Type, nil)
 	r.qtype = first.Query().Type
-	for i := range cfg.Others {
-		r.others(&cfg.Others[i])
+	for i := range r.Others {
+		r.others(&r.Others[i])
 	}
 	for r.due.len() > 0 {
 		e := r.due.top()
@@ -145,7 +159,7 @@ func Do(cfg Run) (Result, error) {
 	}
 	r.sleep(r.Length)
 	r.end()
-	rep := r.record.Report(cfg.Treatment.Name, cfg.Length, r.Source.Queries())
+	rep := r.record.Report(r.Treatment.Name, r.Length, r.Source.Queries())
 	res := Result{Report: rep, Record: r.record, Others: r.otherRecord}
 	if rep.MeanTTL > 0 {
 		res.Least = float64(r.lifetime) / float64(time.Second) / rep.MeanTTL

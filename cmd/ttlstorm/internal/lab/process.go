@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,13 +49,15 @@ const (
 	front      = "lab" // the directive whose hook at startup is run before all others
 )
 
+// order is that of the directives that the laboratory has.
+var order = []string{front, "ttlfloor", "rewrite", "cache"}
+
 // processKey is where an instance stores its process.
 type processKey struct{}
 
 func init() {
-	treatments := []string{"ttlfloor", "rewrite", "cache"}
 	caddy.RegisterServerType(serverType, caddy.ServerType{
-		Directives: func() []string { return append([]string{front}, treatments...) },
+		Directives: func() []string { return order },
 		NewContext: func(i *caddy.Instance) caddy.Context {
 			p := i.Caddyfile().(*process)
 			i.Storage[processKey{}], i.Storage[chance.Key{}] = p, p.draw
@@ -62,7 +65,7 @@ func init() {
 		},
 	})
 	caddy.RegisterPlugin(front, caddy.Plugin{ServerType: serverType, Action: setup})
-	for _, name := range treatments {
+	for _, name := range order[1:] {
 		action, err := caddy.DirectiveAction("dns", name)
 		if err != nil {
 			panic(err)
@@ -78,8 +81,12 @@ func setup(c *caddy.Controller) error {
 	cfg := dnsserver.GetConfig(c)
 	hosts := cfg.ListenHosts
 	cfg.ListenHosts = nil
-	c.OnStartup(func() error {
-		cfg.ListenHosts = hosts
+	compiled := false
+	compile := func() error {
+		if compiled {
+			return nil
+		}
+		compiled, cfg.ListenHosts = true, hosts
 		if p.beneath != nil && len(p.directives) > 0 && strings.HasPrefix(p.directives[0], "ttlfloor") {
 			cfg.Plugin = slices.Insert(cfg.Plugin, 1, p.beneath)
 		}
@@ -90,7 +97,9 @@ func setup(c *caddy.Controller) error {
 		})
 		_, err := dnsserver.NewServer("dns://:53", []*dnsserver.Config{cfg})
 		return err
-	})
+	}
+	c.OnFirstStartup(compile) // a reload has none
+	c.OnStartup(compile)
 	return nil
 }
 
@@ -126,18 +135,14 @@ func (p *process) reload() error {
 	}
 	list := caddy.Instances()
 	list[slices.Index(list, placeholder)] = p.instance
-	if p.instance, err = p.instance.Restart(p); err != nil {
-		return err
-	}
-	return p.instance.Stop()
+	p.instance, err = p.instance.Restart(p) // which is the old one if it fails
+	return errors.Join(err, p.instance.Stop())
 }
 
-// stop ends the process. What it has kept beside its instances is gone then.
-func (p *process) stop() error {
+// stop ends the process. Plugins have to forget by then what they keep outside of
+// their instance, since here it would not end with it.
+func (p *process) stop() {
 	machine.Lock()
 	defer machine.Unlock()
-	for _, err := range p.instance.ShutdownCallbacks() {
-		return err
-	}
-	return nil
+	p.instance.ShutdownCallbacks()
 }
