@@ -2,6 +2,7 @@ package lab
 
 import (
 	"cmp"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -109,14 +110,13 @@ func (s *scenario) note(jitter string, replicas int, seed uint64, o outcome) err
 	if err != nil {
 		return err
 	}
+	row, from := fmt.Sprintf("%q,%s,%d,%d", s.name, jitter, replicas, seed), cmp.Or(s.from, 5)
+	lines := fmt.Sprintf("%s,%d-%d,%s\n%s,16-20,%s\n", row, from, from+cmp.Or(s.span, 4)-1, o.early.csv(), row, o.late.csv())
 	if info, err := f.Stat(); err == nil && info.Size() == 0 {
-		fmt.Fprintf(f, "row,jitter,replicas,seed,minutes,%s\n", figureHeads)
+		lines = "row,jitter,replicas,seed,minutes," + figureHeads + "\n" + lines
 	}
-	row := fmt.Sprintf("%q,%s,%d,%d", s.name, jitter, replicas, seed)
-	from := cmp.Or(s.from, 5)
-	fmt.Fprintf(f, "%s,%d-%d,%s\n", row, from, from+cmp.Or(s.span, 4)-1, o.early.csv())
-	fmt.Fprintf(f, "%s,16-20,%s\n", row, o.late.csv())
-	return f.Close()
+	_, err = f.WriteString(lines)
+	return errors.Join(err, f.Close())
 }
 
 var notes sync.Mutex
@@ -189,6 +189,7 @@ func TestCountdown(t *testing.T) { testScenarios(t, countdown) }
 func TestMixed(t *testing.T)     { testScenarios(t, mixed) }
 
 func testScenarios(t *testing.T, rows []scenario) {
+	t.Helper()
 	pattern := regexp.MustCompile(*rowPattern)
 	lines := make([]string, len(rows)*len(replicaCounts))
 	t.Run("rows", func(t *testing.T) {
@@ -220,6 +221,7 @@ func testScenarios(t *testing.T, rows []scenario) {
 // test does a row for a number of replicas, judges it, and returns what there is to
 // print of it.
 func (s *scenario) test(t *testing.T, index int) string {
+	t.Helper()
 	n, replicas := cmp.Or(*seeds, s.fewSeedsOf()), replicaCounts[index]
 	scheduled := mean(s.do(t, "scheduled", replicas, n))
 	line, random := scheduled.cells(), outcome{}
@@ -299,6 +301,7 @@ func TestNeverWorse(t *testing.T) {
 }
 
 func (s *scenario) neverWorse(t *testing.T, replicas int) {
+	t.Helper()
 	const pairs = 10
 	n := cmp.Or(*seeds, pairs)
 	scheduled, random := s.do(t, "scheduled", replicas, n), s.do(t, "random", replicas, n)

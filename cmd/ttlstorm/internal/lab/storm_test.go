@@ -415,7 +415,9 @@ func TestSame(t *testing.T) {
 		r := base(storm.ServingStale([]storm.Treatment{treatment("ttlfloor, random")})[0], 5)
 		r.Clients, r.Seed, r.Replicas, r.PerNode, r.Node = 200, seed, 3, 30, []string{nodeCache}
 		r.Source.DownAt, r.Source.UpAt = time.Minute, 2*time.Minute
-		return fmt.Sprintf("%+v", do(t, r).Report)
+		r.Others, r.Lost, r.Truncated, r.Reload = []Others{oneShot(20), every(3*time.Second, 20)}, 0.1, true, 3*time.Minute
+		res := do(t, r)
+		return fmt.Sprintf("%+v %+v", res.Report, res.Others.Report("others", r.Length, 0))
 	}
 	first := report(1)
 	if again := report(1); again != first {

@@ -71,6 +71,54 @@ func near(a, b Span) bool {
 		math.Abs(a.SlotRatio-b.SlotRatio) < 1e-9 && math.Abs(a.Dispersion-b.Dispersion) < 1e-9 && math.Abs(a.Mean-b.Mean) < 1e-9
 }
 
+// TestSpan has bursts that no calendar second shows, and what is known of TTLs.
+func TestSpan(t *testing.T) {
+	r, o := NewRecord(4*time.Second), NewRecord(4*time.Second)
+	for range 3 {
+		r.Query(900 * time.Millisecond)
+		r.Query(1100 * time.Millisecond)
+	}
+	r.Query(1890 * time.Millisecond) // the last slot of the second that begins at 900 ms
+	r.Query(1900 * time.Millisecond)
+	for range 20 {
+		r.Query(3500 * time.Millisecond)
+	}
+	s := r.Span(0, 3)
+	if s.Second != 5 || s.Offset != 7 || s.Queries != 8 || math.Abs(s.OffsetOver-7/(8./3)) > 1e-9 {
+		t.Errorf("%+v, want 5 by the calendar and 7 of 8 by any offset", s)
+	}
+	if s := r.Span(3, 4); s.Offset != 20 || s.OffsetOver != 1 || s.MeanTTL != 0 || s.MostRaise != 0 {
+		t.Errorf("%+v, want all 20", s)
+	}
+
+	r.Answer(time.Second, TTLs{Received: 10, Handed: 30})
+	r.Answer(time.Second, TTLs{Received: 20, Handed: 40})
+	r.Answer(2500*time.Millisecond, TTLs{Received: 0, Handed: 50})
+	r.Answer(5*time.Second, TTLs{Received: 1, Handed: 1}) // after the end
+	s = r.Span(0, 4)
+	if s.MeanTTL != 40 || s.LongestTTL != 50 || s.MeanRaise != 2.5 || s.MostRaise != 3 {
+		t.Errorf("%+v, want a mean of 40 and 2.5, and 50 and 3 at most", s)
+	}
+	if s := r.Span(2, 3); s.MeanTTL != 50 || s.MeanRaise != 0 {
+		t.Errorf("%+v, want no factor for a TTL of 0", s)
+	}
+
+	o.Query(950 * time.Millisecond)
+	o.Answer(time.Second, TTLs{Received: 10, Handed: 100})
+	o.Answer(time.Second, TTLs{Received: 10, Handed: 30})
+	both := r.With(o)
+	s = both.Span(0, 3)
+	if s.Offset != 8 || s.Queries != 9 || s.LongestTTL != 100 || s.MostRaise != 10 || both.Queries() != r.Queries()+1 {
+		t.Errorf("%+v of both", s)
+	}
+	if got := both.Pairs()[TTLs{Received: 10, Handed: 30}]; got != 2 || both.Report("", 4*time.Second, 0).TTLs[30] != 2 {
+		t.Errorf("%d answers with 30 in the place of 10, want 2", got)
+	}
+	if r.Queries() != 28 || o.Queries() != 1 {
+		t.Error("the records changed")
+	}
+}
+
 // TestReportOfLittle has runs with nothing in them, or cut short.
 func TestReportOfLittle(t *testing.T) {
 	r := NewRecord(time.Hour)
@@ -215,6 +263,17 @@ func TestSource(t *testing.T) {
 	}
 	if got := VersionOf(s.answer(new(dns.Msg).SetQuestion("a.example.", dns.TypeAAAA), 3)); got != -1 {
 		t.Errorf("version %d of no answer", got)
+	}
+	s.TTLs = map[string]uint32{"b.example.": 300}
+	for name, want := range map[string]uint32{"a.example.": 30, "b.example.": 300} {
+		for _, qtype := range []uint16{dns.TypeSRV, dns.TypeA, dns.TypeAAAA} {
+			m := s.answer(new(dns.Msg).SetQuestion(name, qtype), 1)
+			for _, rr := range append(m.Answer, m.Ns...) {
+				if got := rr.Header().Ttl; got != want {
+					t.Errorf("TTL %d in %v, want %d", got, rr, want)
+				}
+			}
+		}
 	}
 	foreign, _ := dns.NewRR("a.example. 1 SRV 0 0 1 target.example.")
 	if got := VersionOf(&dns.Msg{Answer: []dns.RR{foreign}}); got != -1 {
