@@ -76,9 +76,9 @@ func (f *figures) add(o figures, weight float64) {
 	f.longest, f.stale = max(f.longest, o.longest), max(f.stale, o.stale)
 }
 
-// outcome is what a run came to: from the minute on that it is judged from, and in
-// minutes 16 to 20, if it has them.
-type outcome struct{ early, late figures }
+// outcome is what a run came to: from the minute on that it is judged from, in
+// minutes 16 to 20, if it has them, and from the former to the end.
+type outcome struct{ early, late, whole figures }
 
 func (s *scenario) judged(res Result) outcome {
 	all := res.Record.With(res.Others)
@@ -94,8 +94,8 @@ func (s *scenario) judged(res Result) outcome {
 		}
 		return f
 	}
-	from := cmp.Or(s.from, 5)
-	o := outcome{early: stretch(from, from+cmp.Or(s.span, 4)-1)}
+	from, end := cmp.Or(s.from, 5), int(res.Length/time.Minute)
+	o := outcome{early: stretch(from, from+cmp.Or(s.span, 4)-1), whole: stretch(from, end)}
 	o.late = o.early
 	if res.Length >= 20*time.Minute {
 		o.late = stretch(16, 20)
@@ -115,7 +115,8 @@ func (s *scenario) note(jitter string, replicas int, seed uint64, o outcome) err
 		return err
 	}
 	row, from := fmt.Sprintf("%q,%s,%d,%d", s.name, jitter, replicas, seed), cmp.Or(s.from, 5)
-	lines := fmt.Sprintf("%s,%d-%d,%s\n%s,16-20,%s\n", row, from, from+cmp.Or(s.span, 4)-1, o.early.csv(), row, o.late.csv())
+	lines := fmt.Sprintf("%s,%d-%d,%s\n%s,16-20,%s\n%s,%d-,%s\n",
+		row, from, from+cmp.Or(s.span, 4)-1, o.early.csv(), row, o.late.csv(), row, from, o.whole.csv())
 	if info, err := f.Stat(); err == nil && info.Size() == 0 {
 		lines = "row,jitter,replicas,seed,minutes," + figureHeads + "\n" + lines
 	}
@@ -167,6 +168,7 @@ func mean(outs []outcome) (m outcome) {
 	for _, o := range outs {
 		m.early.add(o.early, 1/float64(len(outs)))
 		m.late.add(o.late, 1/float64(len(outs)))
+		m.whole.add(o.whole, 1/float64(len(outs)))
 	}
 	return m
 }
@@ -184,8 +186,8 @@ func (o outcome) cells() string {
 const heads = "herd        worst       any offset  all         q/min   TTL raise"
 
 // TestPhases, TestCountdown and TestMixed run a few seeds of each scenario and
-// hold the bounds of 1, 3 and 10 replicas against the mean over the seeds, in the
-// minutes from the one on that it says, and in minutes 16 to 20. With -seeds they
+// hold the bounds of 1, 3 and 10 replicas against the mean over seeds and minutes,
+// in the minutes from the one on that it says, and in minutes 16 to 20. With -seeds they
 // judge nothing: they report the mean and the worst minute of so many seeds, with
 // random beside scheduled. -row chooses rows by name.
 func TestPhases(t *testing.T)    { testScenarios(t, phases) }
@@ -236,41 +238,48 @@ func (s *scenario) test(t *testing.T, index int) string {
 		random = mean(s.do(t, "random", replicas, n))
 		line += " | " + random.cells()
 	}
-	over := func(what string, of func(figures) float64, most [2]float64) {
-		for i, f := range []figures{scheduled.early, scheduled.late} {
-			if got := of(f); *seeds == 0 && most[i] > 0 && got > most[i] {
-				t.Errorf("%s is %.3f in %s, want %.3f at most", what, got, [...]string{"the first minutes", "minutes 16 to 20"}[i], most[i])
-			}
+	over := func(what, when string, got, most float64) {
+		if *seeds == 0 && most > 0 && got > most {
+			t.Errorf("%s is %.3f in %s, want %.3f at most", what, got, when, most)
 		}
 	}
-	same := func(most float64) [2]float64 { return [2]float64{most, most} }
-	herd, offset, all := func(f figures) float64 { return f.herd }, func(f figures) float64 { return f.offset }, func(f figures) float64 { return f.all }
-	over("the herd by the calendar", herd, same(s.herd[index]))
-	over("the herd by any offset", offset, same(s.offset[index]))
-	over("the dispersion of all", all, same(s.all[index]))
+	stretches := func(what string, of func(figures) float64, early, late float64) {
+		over(what, "the first minutes", of(scheduled.early), early)
+		over(what, "minutes 16 to 20", of(scheduled.late), late)
+	}
+	herd := func(f figures) float64 { return f.herd }
+	stretches("the herd by the calendar", herd, s.herd[index], s.herd[index])
+	stretches("the herd by any offset", func(f figures) float64 { return f.offset }, s.offset[index], s.offset[index])
+	// A few minutes of independent clients have a dispersion of up to 1.2, by chance.
+	over("the dispersion of all", "all minutes", scheduled.whole.all, s.all[index])
 	if s.asRandom {
-		over("the herd by the calendar", herd, [2]float64{random.early.herd, random.late.herd})
-		over("the dispersion of all", all, [2]float64{max(random.early.all, noise), max(random.late.all, noise)})
+		stretches("the herd by the calendar", herd, random.early.herd+slack, random.late.herd+slack)
+		over("the dispersion of all", "all minutes", scheduled.whole.all, max(random.whole.all+slack, noise))
 	}
 	if s.asFloor > 0 {
 		peak := func(f figures) float64 { return f.peak }
 		like := *s
 		like.name, like.change = s.name+", source at the floor", source(uint32(s.atFloor()))
 		floor := mean(like.do(t, "scheduled", replicas, n))
-		over("the busiest second", peak, [2]float64{s.asFloor * floor.early.peak, s.asFloor * floor.late.peak})
+		stretches("the busiest second", peak, s.asFloor*floor.early.peak, s.asFloor*floor.late.peak)
 		line += fmt.Sprintf(" | busiest second %s, with the source at the floor %s", scheduled.pair(peak), floor.pair(peak))
 	}
 	if s.asBare > 0 {
 		rate := func(f figures) float64 { return f.rate }
 		bare := mean(s.do(t, none, replicas, n))
-		over("the queries a second", rate, [2]float64{s.asBare * bare.early.rate, s.asBare * bare.late.rate})
+		stretches("the queries a second", rate, s.asBare*bare.early.rate, s.asBare*bare.late.rate)
 		line += fmt.Sprintf(" | queries a second %s, without ttlfloor %s", scheduled.pair(rate), bare.pair(rate))
 	}
 	return line
 }
 
-// noise is the most that the dispersion of independent clients is by chance.
-const noise = 1.15
+const (
+	// noise is the most that the dispersion of independent clients is by chance.
+	noise = 1.15
+	// slack is what scheduled may be above random by in a few seeds. TestNeverWorse
+	// allows for less.
+	slack = 0.1
+)
 
 // TestNeverWorse holds scheduled against random in pairs of runs with the same
 // seed: over ten of them it is not above by more than two standard errors, in any

@@ -19,7 +19,7 @@ type scenario struct {
 
 	herd   [3]float64 // busiest second over the mean, of the proxies alone, by the calendar
 	offset [3]float64 // the same, by any offset
-	all    [3]float64 // dispersion of all queries
+	all    [3]float64 // dispersion of all queries, from that minute to the end
 
 	asRandom bool    // instead: at most what random has in the same runs
 	asFloor  float64 // instead: busiest second at most so many times that of the same fleet with a source of FLOOR
