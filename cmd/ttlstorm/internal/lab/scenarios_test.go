@@ -21,9 +21,9 @@ type scenario struct {
 	offset [3]float64 // the same, by any offset
 	all    [3]float64 // dispersion of all queries, from that minute to the end
 
-	asRandom bool    // instead: at most what random has in the same runs
-	asFloor  float64 // instead: busiest second at most so many times that of the same fleet with a source of FLOOR
-	asBare   float64 // instead: queries at most so many times those without ttlfloor
+	asRandom bool    // herd by the calendar and dispersion of all at most what random has in the same runs
+	asFloor  float64 // busiest second at most so many times that of the same fleet with a source of FLOOR
+	asBare   float64 // queries at most so many times those without ttlfloor
 	others   []Others
 }
 
