@@ -61,7 +61,7 @@ var (
 		{name: "alone, 10,000", dear: true, change: fleet(10_000, atOnce), asRandom: true},
 		{name: "alone, 100", change: fleet(100, atOnce), asRandom: true},
 		{name: "start over 10 min", change: fleet(1000, 10*time.Minute), from: 12, asRandom: true},
-		{name: "floor 20", floor: 20, herd: [3]float64{1.02, 1.05, 1.08}, offset: [3]float64{1.30, 1.30, 1.30}},
+		{name: "floor 20", floor: 20, herd: [3]float64{1.02, 1.05, 1.08}},
 		{name: "reload in minute 10", change: func(r *Run) { r.Reload = lateInMinute10 }, from: 11, span: 1,
 			herd: [3]float64{1.05, 1.08, 1.10}},
 		{name: "restart in minute 10", change: func(r *Run) { r.Restart = lateInMinute10 }, from: 13, span: 1, asRandom: true},
