@@ -35,8 +35,8 @@ func ttlfloorOf(floor int, jitter string) string {
 	return fmt.Sprintf("ttlfloor %d {\n jitter %d%% %d%% %s\n }", floor, low, high, jitter)
 }
 
-// figures are what is said of a stretch of minutes: the mean over its minutes, those
-// without a query left out where it is a ratio, and over its responses.
+// figures are what is said of a stretch of minutes: the mean over its minutes, but
+// for those in which hardly a proxy comes where it is a ratio, and over its responses.
 type figures struct {
 	herd, offset float64 // of the proxies alone: busiest over mean second, by the calendar and by any offset
 	worst        float64 // herd of the worst minute
@@ -83,7 +83,8 @@ type outcome struct{ early, late, whole figures }
 func (s *scenario) judged(res Result) outcome {
 	all := res.Record.With(res.Others)
 	stretch := func(from, to int) (f figures) { // minutes, counted from 1
-		var ratios figures // of the minutes that have queries of the proxies
+		whole := res.Record.Span(60*(from-1), 60*to)
+		var ratios figures // of the busy minutes: one query in a minute is no herd, though it is sixty times the mean
 		busy := 0
 		for m := from; m <= to; m++ {
 			own, both := res.Record.Span(60*(m-1), 60*m), all.Span(60*(m-1), 60*m)
@@ -91,7 +92,7 @@ func (s *scenario) judged(res Result) outcome {
 				all: both.Dispersion, allHerd: both.SecondRatio, allOffset: both.OffsetOver,
 				peak: float64(own.Second), slot: float64(own.Slot), rate: own.Mean,
 			}, 1/float64(to-from+1))
-			if own.Queries > 0 {
+			if own.Mean > whole.Mean/10 {
 				busy++
 				ratios.add(figures{herd: own.SecondRatio, offset: own.OffsetOver, worst: own.SecondRatio}, 1)
 			}
@@ -99,8 +100,8 @@ func (s *scenario) judged(res Result) outcome {
 		if busy > 0 {
 			f.add(ratios, 1/float64(busy))
 		}
-		own := res.Record.Span(60*(from-1), 60*to)
-		f.ttl, f.raise, f.most, f.longest, f.stale = own.MeanTTL, own.MeanRaise, own.MostRaise, float64(own.LongestTTL), res.Stale.P99.Seconds()
+		f.ttl, f.raise, f.most, f.longest = whole.MeanTTL, whole.MeanRaise, whole.MostRaise, float64(whole.LongestTTL)
+		f.stale = res.Stale.P99.Seconds()
 		return f
 	}
 	from, end := cmp.Or(s.from, 5), int(res.Length/time.Minute)
