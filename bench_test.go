@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +22,18 @@ import (
 // sink is a ResponseWriter that takes a message and does nothing.
 type sink struct {
 	test.ResponseWriter
-	got *dns.Msg
+	addr *net.UDPAddr // of the client; nil: the same for all
+	got  *dns.Msg
+}
+
+var sinkAddr = &net.UDPAddr{IP: net.IPv4(192, 0, 2, 100)}
+
+// RemoteAddr costs no allocation.
+func (s *sink) RemoteAddr() net.Addr {
+	if s.addr == nil {
+		return sinkAddr
+	}
+	return s.addr
 }
 
 func (s *sink) WriteMsg(m *dns.Msg) error {
@@ -145,23 +158,45 @@ func BenchmarkMatch(b *testing.B) {
 }
 
 // BenchmarkSchedule is one appointment in a window of 13 seconds, as that of the
-// default floor, alone and with all cores calling.
+// default floor: of ten thousand clients that keep theirs, of ones that were not seen
+// before, and of those with all cores calling.
 func BenchmarkSchedule(b *testing.B) {
-	b.Run("serial", func(b *testing.B) {
-		var s schedule
-		start := time.Now()
+	window := choice{lo: 33, hi: 45}
+	b.Run("kept", func(b *testing.B) {
+		s := newSchedule(rand.Uint32N)
+		var due [64][]uint64 // clients, by the second of their appointment modulo 64
+		for client := range uint64(10_000) {
+			due[0] = append(due[0], mix(client))
+		}
+		now := uint32(0)
 		b.ReportAllocs()
 		for b.Loop() {
-			s.book(int64(time.Since(start)/time.Millisecond*ticks), 33, 45)
+			for len(due[now%64]) == 0 {
+				s.epoch = s.epoch.Add(-time.Second) // it is a second later
+				now++
+			}
+			list := &due[now%64]
+			client := (*list)[len(*list)-1]
+			*list = (*list)[:len(*list)-1]
+			ttl, _, _ := s.book(visit{client: client, name: 1}, window)
+			at := &due[(now+ttl)%64]
+			*at = append(*at, client)
+		}
+	})
+	b.Run("new", func(b *testing.B) {
+		s := newSchedule(rand.Uint32N)
+		b.ReportAllocs()
+		for n := uint64(0); b.Loop(); n++ {
+			s.book(visit{client: mix(n), name: 1}, window)
 		}
 	})
 	b.Run("parallel", func(b *testing.B) {
-		var s schedule
-		start := time.Now()
+		s := newSchedule(rand.Uint32N)
+		var n atomic.Uint64
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				s.book(int64(time.Since(start)/time.Millisecond*ticks), 33, 45)
+				s.book(visit{client: mix(n.Add(1)), name: 1}, window)
 			}
 		})
 	})

@@ -127,7 +127,7 @@ func under(k terms, j jitter, next plugin.Handler) *TTLFloor {
 	r := &rule{zones: []string{"."}, policy: policy{
 		floor: k.floor, zero: k.zero, negative: k.negative, max: k.max, low: k.low, high: k.high, jitter: j,
 	}}
-	h := newHandler([]*rule{r})
+	h := newHandler([]*rule{r}, rand.Uint32N)
 	h.Next = next
 	return h
 }

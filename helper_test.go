@@ -3,6 +3,8 @@ package ttlfloor
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -50,7 +52,7 @@ func newTTLFloor(tb testing.TB, directives string, next plugin.Handler) *TTLFloo
 	if err != nil {
 		tb.Fatal(err)
 	}
-	t := newHandler(rules)
+	t := newHandler(rules, rand.Uint32N)
 	t.Next = next
 	return t
 }
@@ -65,7 +67,13 @@ func respond(m *dns.Msg) plugin.Handler {
 // exchange sends a query through a handler and returns the response as written.
 func exchange(tb testing.TB, h plugin.Handler, name string, qtype uint16) *dns.Msg {
 	tb.Helper()
-	w := dnstest.NewRecorder(&test.ResponseWriter{})
+	return exchangeFrom(tb, h, "192.0.2.100", name, qtype)
+}
+
+// exchangeFrom is exchange for a client of an address.
+func exchangeFrom(tb testing.TB, h plugin.Handler, ip, name string, qtype uint16) *dns.Msg {
+	tb.Helper()
+	w := dnstest.NewRecorder(&test.ResponseWriter{RemoteIP: ip})
 	if _, err := h.ServeDNS(context.Background(), w, new(dns.Msg).SetQuestion(name, qtype)); err != nil {
 		tb.Fatal(err)
 	}
@@ -115,6 +123,9 @@ func text(m *dns.Msg) string {
 	}
 	return b.String()
 }
+
+// host returns the nth of many addresses.
+func host(n int) net.IP { return net.IPv4(10, byte(n>>16), byte(n>>8), byte(n)).To4() }
 
 // counted returns the value of a counter.
 func counted(t *testing.T, c prometheus.Counter) float64 {

@@ -13,6 +13,7 @@ import (
 // read by other plugins, who may do so at any time.
 type seen struct {
 	received, served atomic.Int64 // seconds plus one; 0 while there is none
+	back             atomic.Int32 // comeback plus one
 }
 
 // seenIn returns what a handler stored in a context, or nil without *metadata*.
@@ -29,13 +30,20 @@ func (s *seen) set(received, served uint32) {
 	s.served.Store(int64(served) + 1)
 }
 
+func (s *seen) came(c comeback) {
+	if s != nil {
+		s.back.Store(int32(c) + 1) // #nosec G115 -- few
+	}
+}
+
 // seenKey is the context key of a handler's seen.
 type seenKey struct{ *TTLFloor }
 
 // Metadata implements metadata.Provider: for a query that a rule applies to it
 // provides ttlfloor/zone, the rule's zone, and, once a response with records
 // went out, ttlfloor/received-ttl and ttlfloor/served-ttl, its lowest TTL in
-// seconds before and after.
+// seconds before and after, and ttlfloor/return, how its client came back: kept,
+// early, late or new.
 func (t *TTLFloor) Metadata(ctx context.Context, state request.Request) context.Context {
 	zone, _ := t.match(ctx, state.Req)
 	if zone == nil {
@@ -45,6 +53,12 @@ func (t *TTLFloor) Metadata(ctx context.Context, state request.Request) context.
 	metadata.SetValueFunc(ctx, pluginName+"/zone", func() string { return zone.name })
 	metadata.SetValueFunc(ctx, pluginName+"/received-ttl", func() string { return seconds(&s.received) })
 	metadata.SetValueFunc(ctx, pluginName+"/served-ttl", func() string { return seconds(&s.served) })
+	metadata.SetValueFunc(ctx, pluginName+"/return", func() string {
+		if c := s.back.Load(); c > 0 {
+			return comebackNames[c-1]
+		}
+		return ""
+	})
 	return context.WithValue(ctx, seenKey{t}, s)
 }
 

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,9 +38,12 @@ var (
 	observing   = promauto.NewGaugeVec(prometheus.GaugeOpts(opts("observing",
 		"1 where a rule of the zone decides and counts, and changes nothing.")), labelNames)
 
+	returnsTotal = promauto.NewCounterVec(prometheus.CounterOpts(opts("returns_total",
+		"Counter of queries that a schedule made an appointment for, by how their client came back.")), append(labelNames, "kind"))
+
 	vectors = []interface {
 		DeletePartialMatch(labels prometheus.Labels) int
-	}{responsesTotal, zeroTTLTotal, receivedTTL, servedTTL, observing}
+	}{responsesTotal, zeroTTLTotal, receivedTTL, servedTTL, observing, returnsTotal}
 
 	// Of arrivals, in the order of spread.
 	spreadDescs = [...]*prometheus.Desc{
@@ -49,6 +51,8 @@ var (
 		newDesc("query_peak_ratio", "Queries in the busiest second over the mean second, in the 60 seconds up to the last query."),
 		newDesc("query_peak", "Queries in the busiest of the 60 seconds up to the last query."),
 	}
+
+	followersDesc = newDesc("followers", "Clients that keep their appointments, as far as the schedule knows; one counts once for each name and type that it asks for.")
 
 	meters = newMeterSet()
 )
@@ -75,6 +79,8 @@ type labels [3]string
 type meter struct {
 	labels
 	arrivals
+	number           uint32 // of all that there were
+	returns          [comebacks]prometheus.Counter
 	responses        [outcomes]prometheus.Counter
 	zeroTTL          prometheus.Counter
 	received, served prometheus.Observer
@@ -92,8 +98,10 @@ func (m *meter) ttl(received, served uint32) {
 // meterSet is the meters of all handlers. A meter outlives the handler that asked
 // for it first, so that a reload does not break a series that goes on.
 type meterSet struct {
-	mu       sync.Mutex
-	byLabels map[labels]*meter
+	mu        sync.Mutex
+	byLabels  map[labels]*meter
+	made      uint32             // how many there were
+	schedules map[*schedule]bool // of the instances in charge
 }
 
 func newMeterSet() *meterSet {
@@ -108,12 +116,16 @@ func (s *meterSet) get(l labels) *meter {
 	m := s.byLabels[l]
 	if m == nil {
 		m = &meter{
-			labels: l, arrivals: arrivals{epoch: time.Now()}, zeroTTL: zeroTTLTotal.WithLabelValues(l[:]...),
+			number: s.made, labels: l, arrivals: arrivals{epoch: time.Now()}, zeroTTL: zeroTTLTotal.WithLabelValues(l[:]...),
 			received: receivedTTL.WithLabelValues(l[:]...), served: servedTTL.WithLabelValues(l[:]...),
 		}
 		for o, name := range outcomeNames {
 			m.responses[o] = responsesTotal.WithLabelValues(append(l[:], name)...)
 		}
+		for c, name := range comebackNames {
+			m.returns[c] = returnsTotal.WithLabelValues(append(l[:], name)...)
+		}
+		s.made++
 		s.byLabels[l] = m
 	}
 	return m
@@ -122,24 +134,23 @@ func (s *meterSet) get(l labels) *meter {
 // settle gives every zone of the instances in charge its series, so that a rule that
 // no query takes can be seen, too, and ends those that none of them has.
 func (s *meterSet) settle() {
-	used := make(map[*meter]bool)
-	for _, instance := range caddy.Instances() {
-		instance.StorageMu.RLock()
-		handlers, _ := instance.Storage[instanceKey{}].([]*TTLFloor)
-		instance.StorageMu.RUnlock()
-		for _, t := range handlers {
-			for _, z := range t.zones.byName {
-				for _, server := range t.servers {
-					observing.WithLabelValues(t.meter(z, server).labels[:]...).Set(z.observing)
-				}
-				for _, m := range *z.meters.Load() {
-					used[m] = true
-				}
+	used, schedules := make(map[*meter]bool), make(map[*schedule]bool)
+	for t := range handlers() {
+		for _, r := range t.rules {
+			schedules[r.schedule] = true
+		}
+		for _, z := range t.zones.byName {
+			for _, server := range t.servers {
+				observing.WithLabelValues(t.meter(z, server).labels[:]...).Set(z.observing)
+			}
+			for _, m := range *z.meters.Load() {
+				used[m] = true
 			}
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.schedules = schedules
 	for l, m := range s.byLabels {
 		if !used[m] {
 			delete(s.byLabels, l)
@@ -155,13 +166,19 @@ func (s *meterSet) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range spreadDescs {
 		ch <- desc
 	}
+	ch <- followersDesc
 }
 
 // Collect implements prometheus.Collector, for what no library has.
 func (s *meterSet) Collect(ch chan<- prometheus.Metric) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	followers := make(map[uint32]int)
+	for schedule := range s.schedules {
+		schedule.followers(func(meter uint32) { followers[meter]++ })
+	}
 	for l, m := range s.byLabels {
+		ch <- prometheus.MustNewConstMetric(followersDesc, prometheus.GaugeValue, float64(followers[m.number]), l[:]...)
 		of := m.spread(time.Since(m.epoch))
 		for i, v := range [...]float64{of.dispersion, of.ratio, of.peak} {
 			ch <- prometheus.MustNewConstMetric(spreadDescs[i], prometheus.GaugeValue, v, l[:]...)

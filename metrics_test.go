@@ -1,6 +1,7 @@
 package ttlfloor
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -156,7 +157,7 @@ func TestMeter(t *testing.T) {
 	m.ttl(0, 33)
 	m.ttl(30, 31)
 	m.ttl(100_000, 100_000)
-	if n := len(series(t, "meter.example.")); n != int(outcomes)+6 { // observing is that of a rule
+	if n := len(series(t, "meter.example.")); n != int(outcomes)+int(comebacks)+7 { // observing is that of a rule
 		t.Errorf("%d series", n)
 	}
 	if v := sample(t, "coredns_ttlfloor_zero_ttl_responses_total", "zone", l[1]).GetCounter().GetValue(); v != 1 {
@@ -216,4 +217,136 @@ func TestMetadata(t *testing.T) {
 	if got := value(ctx, "zone"); got != "(none)" {
 		t.Errorf("a name in no rule has zone %q", got)
 	}
+}
+
+// comings counts how the clients of a meter came back.
+func comings(t *testing.T, m *meter) (n [comebacks]float64) {
+	t.Helper()
+	for c := range comebacks {
+		n[c] = counted(t, m.returns[c])
+	}
+	return n
+}
+
+// TestReturns has clients come back in each way, and what is shown of it.
+func TestReturns(t *testing.T) {
+	back := func(kind comeback) (n [comebacks]float64) {
+		if kind < comebacks {
+			n[kind] = 1
+		}
+		return n
+	}
+	for _, tt := range []struct {
+		name    string
+		jitter  string
+		observe string
+		after   []int // seconds after the one before
+		want    comeback
+		shown   string // in the metadata
+	}{
+		{"new", "", "", []int{0}, fresh, "new"},
+		{"kept", "", "", []int{0, 40}, kept, "kept"},
+		{"early", "", "", []int{0, 20}, early, "early"},
+		{"late", "", "", []int{0, 43}, late, "late"},
+		{"once more", "", "", []int{0, 2}, again, ""},
+		{"observed, kept", "", "observe", []int{0, 7}, kept, "kept"},
+		{"observed, late", "", "observe", []int{0, 40}, late, "late"},
+		{"random", "jitter 10% 50% random", "", []int{0, 40}, comebacks, ""},
+		{"no jitter", "jitter off", "", []int{0, 30}, comebacks, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newTTLFloor(t, "ttlfloor 36s example {\n "+cmp.Or(tt.jitter, "jitter 11% 11%")+"\n "+tt.observe+"\n }", respond(message(t, "answer a.example. 7 A 192.0.2.1")))
+				h.view = t.Name()
+				t.Cleanup(meters.settle)
+				r := new(dns.Msg).SetQuestion("a.example.", dns.TypeA)
+				var ctx context.Context
+				var before [comebacks]float64
+				m := meters.get(labels{"", "example.", h.view})
+				for _, after := range tt.after {
+					time.Sleep(time.Duration(after) * time.Second)
+					before = comings(t, m)
+					ctx = h.Metadata(metadata.ContextWithMetadata(context.Background()), request.Request{Req: r})
+					if got := metadata.ValueFunc(ctx, "ttlfloor/return")(); got != "" {
+						t.Errorf("before the response: %q", got)
+					}
+					if _, err := h.ServeDNS(ctx, new(sink), r); err != nil {
+						t.Fatal(err)
+					}
+				}
+				got := comings(t, m)
+				for c := range got {
+					got[c] -= before[c]
+				}
+				if want := back(tt.want); got != want {
+					t.Errorf("counted %v of %q, want %v", got, comebackNames, want)
+				}
+				if got := metadata.ValueFunc(ctx, "ttlfloor/return")(); got != tt.shown {
+					t.Errorf("ttlfloor/return is %q, want %q", got, tt.shown)
+				}
+			})
+		})
+	}
+}
+
+// TestReturnsOfSections has a response whose sections are booked apart count once.
+func TestReturnsOfSections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTTLFloor(t, "ttlfloor 30s example", respond(message(t, "answer a.example. 300 SRV 0 0 80 b.example.", "additional b.example. 5 A 192.0.2.1")))
+		h.view = t.Name()
+		t.Cleanup(meters.settle)
+		m := meters.get(labels{"", "example.", h.view})
+		first := exchange(t, h, "a.example.", dns.TypeSRV)
+		if got := comings(t, m); got != [comebacks]float64{fresh: 1} {
+			t.Errorf("counted %v of %q", got, comebackNames)
+		}
+		time.Sleep(time.Duration(first.Extra[0].Header().Ttl) * time.Second)
+		exchange(t, h, "a.example.", dns.TypeSRV)
+		if got := comings(t, m); got != [comebacks]float64{fresh: 1, kept: 1} {
+			t.Errorf("counted %v of %q", got, comebackNames)
+		}
+	})
+}
+
+// TestFollowersShown has the gauge of each zone of a rule, summed over the rules of a
+// zone.
+func TestFollowersShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTTLFloor(t, "ttlfloor 36s one.example two.example {\n jitter 11% 11%\n }\nttlfloor 36s one.example {\n jitter 11% 11%\n types SRV\n }", respond(message(t, "answer a.example. 7 A 192.0.2.1")))
+		h.view = t.Name()
+		t.Cleanup(meters.settle)
+		meters.mu.Lock()
+		meters.schedules = map[*schedule]bool{h.rules[0].schedule: true, h.rules[1].schedule: true}
+		meters.mu.Unlock()
+		shown := func() (n [2]float64) {
+			for i, zone := range []string{"one.example.", "two.example."} {
+				n[i] = sample(t, "coredns_ttlfloor_followers", "zone", zone).GetGauge().GetValue()
+			}
+			return n
+		}
+		ask := func() {
+			for n := range 5 {
+				exchangeFrom(t, h, host(n).String(), "a.one.example.", dns.TypeA)
+			}
+			for n := range 3 {
+				exchangeFrom(t, h, host(n).String(), "a.two.example.", dns.TypeA)
+			}
+			for n := range 2 {
+				exchangeFrom(t, h, host(n).String(), "a.one.example.", dns.TypeSRV)
+			}
+		}
+		ask()
+		if got := shown(); got != [2]float64{} {
+			t.Errorf("new clients: %v", got)
+		}
+		time.Sleep(40 * time.Second)
+		ask()
+		if got := shown(); got != [2]float64{7, 3} {
+			t.Errorf("clients that are back on time: %v", got)
+		}
+		time.Sleep(43 * time.Second)
+		if got := shown(); got != [2]float64{} {
+			t.Errorf("they stay away: %v", got)
+		}
+	})
 }

@@ -94,7 +94,7 @@ func parseRule(c *caddy.Controller) (*rule, error) {
 		}
 		parseOption := options[option]
 		if parseOption == nil {
-			return nil, c.Errf("unknown option %q; accepted are zero, negative, max, jitter, observe, types and except", option)
+			return nil, c.Errf("unknown option %q; accepted are zero, negative, max, jitter, smear, observe, types and except", option)
 		}
 		if err = parseOption(&at, r, args); err != nil {
 			return nil, err
@@ -102,6 +102,9 @@ func parseRule(c *caddy.Controller) (*rule, error) {
 	}
 	if r.zero == 0 {
 		r.zero = r.floor
+	}
+	if r.smear > 0 && r.jitter != scheduled {
+		return nil, c.Errf("smear %q goes with a schedule only; accepted is it without jitter, or with one that is scheduled", r.smear)
 	}
 	if !given["negative"] {
 		r.negative = min(defaultNegative, r.max)
@@ -111,7 +114,7 @@ func parseRule(c *caddy.Controller) (*rule, error) {
 
 var options = map[string]func(c *caddy.Controller, r *rule, args []string) error{
 	"zero": parseZero, "negative": parseNegative, "max": parseMax, "jitter": parseJitter,
-	"observe": parseObserve, "types": parseTypes, "except": parseExcept,
+	"smear": parseSmear, "observe": parseObserve, "types": parseTypes, "except": parseExcept,
 }
 
 func parseZero(c *caddy.Controller, r *rule, args []string) (err error) {
@@ -194,6 +197,16 @@ func parsePercent(c *caddy.Controller, token string) (int64, error) {
 		return 0, c.Errf("jitter %q is not a percentage from %d%% to %d%%; %s", token, leastLow, greatestHigh, jitterSyntax)
 	}
 	return n, nil
+}
+
+func parseSmear(c *caddy.Controller, r *rule, args []string) (err error) {
+	if len(args) == 1 {
+		r.smear, err = time.ParseDuration(args[0])
+	}
+	if len(args) != 1 || err != nil || r.smear < moment || r.smear > mostSmear {
+		return c.Errf("smear %q is not a delay; accepted is one Go duration from %s to %s (100ms)", strings.Join(args, " "), moment, mostSmear)
+	}
+	return nil
 }
 
 func parseObserve(c *caddy.Controller, r *rule, args []string) error {

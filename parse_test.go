@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coredns/caddy"
 
@@ -29,6 +30,7 @@ func TestParse(t *testing.T) {
 		jitter  jitter
 		except  string
 		observe bool
+		smear   time.Duration
 	}{
 		{name: "the defaults", in: "ttlfloor", policy: defaults},
 		{name: "an empty block", in: "ttlfloor {\n }", policy: defaults},
@@ -72,6 +74,8 @@ func TestParse(t *testing.T) {
 		{name: "the greatest jitter", in: "ttlfloor {\n jitter -99% 1000%\n }", policy: with(func(p *policy) { p.low, p.high = -99, 1000 })},
 		{name: "jitter scheduled", in: "ttlfloor {\n jitter -25% 25% scheduled\n }", policy: with(func(p *policy) { p.low, p.high = -25, 25 })},
 		{name: "jitter random", in: "ttlfloor {\n jitter 20% random\n }", policy: with(func(p *policy) { p.low, p.high, p.jitter = 0, 20, random })},
+		{name: "smear", in: "ttlfloor {\n smear 10ms\n }", policy: defaults, smear: 10 * time.Millisecond},
+		{name: "smear, the most", in: "ttlfloor {\n smear 0.5s\n }", policy: defaults, smear: 500 * time.Millisecond},
 		{name: "jitter off", in: "ttlfloor {\n jitter off\n }", policy: with(func(p *policy) { p.low, p.high, p.jitter = 0, 0, off })},
 		{name: "types", in: "ttlfloor {\n types srv A TYPE65 A\n }", policy: defaults, types: []uint16{dns.TypeSRV, dns.TypeA, dns.TypeHTTPS}},
 		{name: "except", in: "ttlfloor 30s example a.test {\n except B.example 10.example\n }", policy: defaults, zones: "a.test. example.", except: "10.example. b.example."},
@@ -95,8 +99,8 @@ func TestParse(t *testing.T) {
 				tt.zones = "example.net. example.org."
 			}
 			if len(rules) != 1 || r.policy != tt.policy || strings.Join(r.zones, " ") != tt.zones || !slices.Equal(r.types, tt.types) ||
-				strings.Join(except, " ") != tt.except || r.observe != tt.observe {
-				t.Errorf("got %+v, zones %q, types %v, except %q, observe %v", r.policy, r.zones, r.types, except, r.observe)
+				strings.Join(except, " ") != tt.except || r.observe != tt.observe || r.smear != tt.smear {
+				t.Errorf("got %+v, zones %q, types %v, except %q, observe %v, smear %v", r.policy, r.zones, r.types, except, r.observe, r.smear)
 			}
 		})
 	}
@@ -191,9 +195,9 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor 30s example.org {\n except example.net\n }", `2: except "example.net" is not below the zones of the rule; accepted are zones below example.org.`},
 		{"ttlfloor 30s example.org {\n except example.org\n }", `2: except "example.org" is not below the zones of the rule; accepted are zones below example.org.`},
 		{"ttlfloor 30s example.org {\n except 30s\n }", `2: "30s" looks like a number where a zone belongs; accepted is one FLOOR, directly behind the directive, then zones, with their last dot where they look like a number ("30s.")`},
-		{"ttlfloor {\n floor 30s\n }", `2: unknown option "floor"; accepted are zero, negative, max, jitter, observe, types and except`},
+		{"ttlfloor {\n floor 30s\n }", `2: unknown option "floor"; accepted are zero, negative, max, jitter, smear, observe, types and except`},
 		{"ttlfloor {\n zero 40s\n zero 40s\n }", `3: option "zero" is given twice; accepted is once in a rule`},
-		{"ttlfloor {\n {\n }", `2: unknown option "{"; accepted are zero, negative, max, jitter, observe, types and except`},
+		{"ttlfloor {\n {\n }", `2: unknown option "{"; accepted are zero, negative, max, jitter, smear, observe, types and except`},
 		{"ttlfloor 30s example.org\nttlfloor 40s example.net example.org", `2: zone "example.org." has a rule for all types already, at Testfile:1; accepted is one rule for a zone and type, and one for the zone without types`},
 		{"ttlfloor\nttlfloor", `2: zone "example.com." has a rule for all types already, at Testfile:1; accepted is one rule for a zone and type, and one for the zone without types`},
 		{"ttlfloor 30s example.org {\n types A SRV\n }\nttlfloor 40s example.org {\n types SRV\n }", `4: zone "example.org." has a rule for SRV already, at Testfile:1; accepted is one rule for a zone and type, and one for the zone without types`},
@@ -208,6 +212,13 @@ func TestParseRefuses(t *testing.T) {
 		{"ttlfloor 5 minutes {\n }", `1: "5 minutes" holds a blank; accepted is a TTL in one word (30s), or a zone with its last dot ("minutes.")`},
 		{"ttlfloor 30s consul jitter off", `1: "jitter" is a word of the options; accepted are options in braces, each on a line of its own, and a zone of that name with its last dot ("jitter.")`},
 		{"ttlfloor negative off", `1: "negative" is a word of the options; accepted are options in braces, each on a line of its own, and a zone of that name with its last dot ("negative.")`},
+		{"ttlfloor {\n smear\n }", `2: smear "" is not a delay; accepted is one Go duration from 10ms to 500ms (100ms)`},
+		{"ttlfloor {\n smear 9ms\n }", `2: smear "9ms" is not a delay; accepted is one Go duration from 10ms to 500ms (100ms)`},
+		{"ttlfloor {\n smear 501ms\n }", `2: smear "501ms" is not a delay; accepted is one Go duration from 10ms to 500ms (100ms)`},
+		{"ttlfloor {\n smear 100\n }", `2: smear "100" is not a delay; accepted is one Go duration from 10ms to 500ms (100ms)`},
+		{"ttlfloor {\n smear 100ms 1s\n }", `2: smear "100ms 1s" is not a delay; accepted is one Go duration from 10ms to 500ms (100ms)`},
+		{"ttlfloor {\n smear 100ms\n jitter off\n }", `4: smear "100ms" goes with a schedule only; accepted is it without jitter, or with one that is scheduled`},
+		{"ttlfloor {\n jitter 10% random\n smear 10ms\n }", `4: smear "10ms" goes with a schedule only; accepted is it without jitter, or with one that is scheduled`},
 		{"ttlfloor {\n observe on\n }", `2: option "observe on" has 1 arguments; accepted is none`},
 		{"ttlfloor {\n observe\n observe\n }", `3: option "observe" is given twice; accepted is once in a rule`},
 		{"ttlfloor {\n zero 30 s\n }", `2: option "zero 30 s" has 2 arguments; accepted is one TTL`},

@@ -1,6 +1,9 @@
 package ttlfloor
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 const (
 	week   = 7 * 24 * 60 * 60 // seconds; what a TTL with the high bit set is read as, RFC 8767 section 4
@@ -14,9 +17,10 @@ type rule struct {
 	zones   []string
 	types   []uint16 // empty: all
 	except  zones
-	observe bool // decide and count, and send what came
+	observe bool          // decide and count, and send what came
+	smear   time.Duration // for which a response may be held
 
-	schedules [kinds]schedule // apart, since windows of different lengths in one do worse
+	schedule *schedule
 }
 
 // jitter is how a TTL is chosen from its window.
@@ -26,16 +30,6 @@ const (
 	scheduled jitter = iota
 	random
 	off
-)
-
-// kind is what a TTL is chosen for.
-type kind int
-
-const (
-	positive      kind = iota // the primary RRsets of an answer or a referral
-	denying                   // those of a denial
-	lowerSections             // RRsets of other sections that run out before
-	kinds                     // how many there are
 )
 
 // policy is the arithmetic of a rule. TTLs are in seconds.
@@ -91,11 +85,10 @@ func serial(ttl uint32) uint32 {
 }
 
 // decide decides the TTL of every RRset of a response, and tells whether one
-// changes. choose picks a TTL from lo to hi, both included.
-func (p policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi uint32) uint32) (result outcome, changes bool) {
-	k := positive
+// changes. choose makes a choice.
+func (p policy) decide(sets []rrset, denial bool, choose func(choice) uint32) (result outcome, changes bool) {
 	if denial {
-		p.floor, p.zero, k = p.negative, p.negative, denying
+		p.floor, p.zero = p.negative, p.negative
 	}
 	cut, low, aboveMax := false, false, false
 	first, second := noWindow, noWindow
@@ -111,14 +104,14 @@ func (p policy) decide(sets []rrset, denial bool, choose func(k kind, lo, hi uin
 	if denial && (p.negative == 0 || p.jitter == off && !low && !aboveMax) {
 		return unchanged, false
 	}
-	t := first.choose(&p, k, choose)
+	t := first.choose(&p, false, choose)
 	for i := range sets {
 		if s := &sets[i]; s.base < first.base && (s.role == other || s.role == proof && first == noWindow) {
 			s.role = lower
 			second.add(s)
 		}
 	}
-	u := second.choose(&p, lowerSections, choose)
+	u := second.choose(&p, first != noWindow, choose)
 	cut = cut || first.cut || second.cut
 
 	for i := range sets {
@@ -199,7 +192,7 @@ func (w *window) add(s *rrset) {
 
 // choose chooses a TTL from the window, 0 if there is none. The window keeps its
 // width as far as the floor lets it.
-func (w *window) choose(p *policy, k kind, choose func(k kind, lo, hi uint32) uint32) uint32 {
+func (w *window) choose(p *policy, lower bool, choose func(choice) uint32) uint32 {
 	if *w == noWindow {
 		return 0
 	}
@@ -212,10 +205,11 @@ func (w *window) choose(p *policy, k kind, choose func(k kind, lo, hi uint32) ui
 		}
 	}
 	w.cut = min(hi, int64(w.free)) > int64(w.top)
-	if over := hi - int64(w.top); over > 0 { // what is not low is not raised: it slides down
+	over := hi - int64(w.top)
+	if over > 0 { // what is not low is not raised: it slides down
 		lo, hi = max(lo-over, int64(min(p.floor, w.top))), hi-over
 	}
-	return choose(k, clamp(lo), clamp(hi))
+	return choose(choice{lo: clamp(lo), hi: clamp(hi), slid: over > 0, lower: lower, received: w.received})
 }
 
 // ttl is what an RRset of the window gets: the TTL that was chosen if its base is

@@ -4,7 +4,10 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"net"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/cache"
+	"github.com/coredns/coredns/plugin/test"
 
 	"github.com/miekg/dns"
 )
@@ -30,20 +34,24 @@ func TestHerd(t *testing.T) {
 		floor    int
 		ttl      int // of the source, which *cache* holds as long
 		replicas int
+		others   float64 // one-shot queries a second beside the fleet
 		check    func(minute int, ratio float64) bool
 	}{
-		{"no jitter", "off", 30, 30, 1, func(_ int, ratio float64) bool { return ratio > 29 }},
-		{"random", "10% 50% random", 30, 30, 1, func(minute int, ratio float64) bool { return minute > 5 || ratio > 1.3 }},
-		{"scheduled", "10% 50% scheduled", 30, 30, 1, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
-		{"scheduled, 3 replicas", "10% 50% scheduled", 30, 30, 3, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.08 }},
-		{"scheduled, 10 replicas", "10% 50% scheduled", 30, 30, 10, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.10 }},
-		{"scheduled, source 60", "10% 50% scheduled", 30, 60, 1, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
-		{"20s over a source of 30", "10% 50% scheduled", 20, 30, 1, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
+		{"no jitter", "off", 30, 30, 1, 0, func(_ int, ratio float64) bool { return ratio > 29 }},
+		{"random", "10% 50% random", 30, 30, 1, 0, func(minute int, ratio float64) bool { return minute > 5 || ratio > 1.3 }},
+		{"scheduled", "10% 50% scheduled", 30, 30, 1, 0, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
+		{"scheduled, 3 replicas", "10% 50% scheduled", 30, 30, 3, 0, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.08 }},
+		{"scheduled, 10 replicas", "10% 50% scheduled", 30, 30, 10, 0, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.10 }},
+		{"scheduled, source 60", "10% 50% scheduled", 30, 60, 1, 0, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
+		{"random, mixed", "10% 50% random", 30, 30, 1, 200, func(minute int, ratio float64) bool { return minute > 5 || ratio > 1.3 }},
+		{"scheduled, mixed", "10% 50% scheduled", 30, 30, 1, 200, func(minute int, ratio float64) bool { return minute < 5 || ratio <= 1.10 }},
+		{"20s over a source of 30", "10% 50% scheduled", 20, 30, 1, 0, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFleet(t, fmt.Sprintf("ttlfloor %d example {\n jitter %s\n }", tt.floor, tt.jitter), tt.replicas, tt.ttl)
 				f.join(1000)
+				f.beside(tt.others)
 				line := fmt.Sprintf("%-23s", tt.name)
 				for minute := 1; minute <= minutes; minute++ {
 					ratio := f.minute()
@@ -94,7 +102,9 @@ type fleet struct {
 	replicas []plugin.Handler
 	rand     *rand.Rand
 	due      appointments
-	received uint32 // TTL of the upstream, and so the greatest that comes
+	clients  int     // how many there were
+	rate     float64 // others a second
+	received uint32  // TTL of the upstream, and so the greatest that comes
 }
 
 func newFleet(t *testing.T, directives string, replicas, ttl int) *fleet {
@@ -117,8 +127,17 @@ func newFleet(t *testing.T, directives string, replicas, ttl int) *fleet {
 func (f *fleet) join(n int) {
 	for range n {
 		at := time.Now().Add(time.Duration(f.rand.IntN(20_000)) * time.Microsecond)
-		heap.Push(&f.due, appointment{at, "a.example."})
-		heap.Push(&f.due, appointment{at, "b.example."})
+		heap.Push(&f.due, appointment{at, "a.example.", host(f.clients)})
+		heap.Push(&f.due, appointment{at, "b.example.", host(f.clients)})
+		f.clients++
+	}
+}
+
+// beside adds others that ask for the same names once and are never seen again, so
+// many a second.
+func (f *fleet) beside(rate float64) {
+	if f.rate = rate; rate > 0 {
+		heap.Push(&f.due, appointment{time.Now(), "", nil})
 	}
 }
 
@@ -143,9 +162,16 @@ func (f *fleet) minute() float64 {
 	for f.due[0].at.Before(end) {
 		a := f.due[0]
 		time.Sleep(time.Until(a.at))
+		if a.name == "" { // another one
+			exchangeFrom(f.t, f.replicas[f.rand.IntN(len(f.replicas))], host(f.clients).String(), []string{"a.example.", "b.example."}[f.clients%2], dns.TypeA)
+			f.clients++
+			f.due[0].at = a.at.Add(time.Duration(f.rand.ExpFloat64() / f.rate * float64(time.Second)))
+			heap.Fix(&f.due, 0)
+			continue
+		}
 		seconds[int(time.Since(start)/time.Second)]++
 		queries++
-		m := exchange(f.t, f.replicas[f.rand.IntN(len(f.replicas))], a.name, dns.TypeA)
+		m := exchangeFrom(f.t, f.replicas[f.rand.IntN(len(f.replicas))], a.ip.String(), a.name, dns.TypeA)
 		ttl := m.Answer[0].Header().Ttl
 		if ttl < 20 || ttl > max(45, f.received) {
 			f.t.Fatalf("TTL %d", ttl)
@@ -164,6 +190,7 @@ func (f *fleet) minute() float64 {
 type appointment struct {
 	at   time.Time
 	name string
+	ip   net.IP // of the client
 }
 
 // appointments is a heap by time.
@@ -180,307 +207,860 @@ func (a *appointments) Pop() any {
 	return last
 }
 
-// diary is what a schedule is to know, as a list.
-type diary []appointed
-
-type appointed struct {
-	tick int64
-	ttl  uint32
+// TestChooseSecond has the choice second by second, in a ring that is filled by hand.
+func TestChooseSecond(t *testing.T) {
+	const from = 1000
+	even := func(lo, hi, n uint32) map[uint32]uint32 { // as many in each second
+		loads := map[uint32]uint32{}
+		for ttl := lo; ttl <= hi; ttl++ {
+			loads[ttl] = n
+		}
+		return loads
+	}
+	but := func(loads map[uint32]uint32, ttl, n uint32) map[uint32]uint32 {
+		loads[ttl] = n
+		return loads
+	}
+	for _, tt := range []struct {
+		name   string
+		lo, hi uint32
+		loads  map[uint32]uint32 // by second
+		share  uint32
+		slid   bool
+		want   []uint32 // of several in a row, each of which is booked
+	}{
+		{"below the fair share, the earliest", 33, 45, nil, 2, false, []uint32{33, 33, 34, 34, 35, 35, 36, 36}},
+		{"a second that is full", 33, 45, map[uint32]uint32{33: 2, 35: 2}, 2, false, []uint32{34, 34, 36}},
+		{"filling up: 10 near, 2 far", 31, 40, even(31, 40, 8), 10, false, []uint32{31, 31, 32, 32, 33}},
+		{"filling up, in the middle", 31, 40, even(31, 40, 6), 10, false, append(slices.Repeat([]uint32{31}, 4), 32, 32, 32, 32, 33, 33, 33, 34, 34, 35)},
+		{"filling up, at the far end", 31, 40, but(even(31, 40, 10), 40, 1), 10, false, []uint32{40}},
+		{"the far end has its part", 31, 40, but(but(even(31, 40, 10), 40, 2), 36, 4), 10, false, []uint32{36}},
+		{"full, then the emptiest", 33, 36, but(even(33, 36, 5), 35, 3), 1, false, []uint32{35, 35, 36, 33}},
+		{"without a share, in turns", 33, 36, nil, 0, false, []uint32{34, 35, 36, 33, 34, 35, 36, 33}},
+		{"full by one, in turns", 33, 36, even(33, 36, 1), 1, false, []uint32{34, 35, 36, 33}},
+		{"slid down, equals: the far ones first, in turns", 30, 35, nil, 0, true, []uint32{33, 34, 35, 32, 31, 30}},
+		{"slid down, the emptiest, near or far", 30, 35, but(even(33, 35, 3), 35, 1), 0, true, []uint32{32, 30, 31, 32}},
+		{"slid down, full by one", 30, 35, even(30, 35, 1), 1, true, []uint32{33, 34, 35, 32, 31, 30}},
+		{"slid down, below the fair share, the earliest", 30, 35, nil, 2, true, []uint32{30, 30, 31}},
+		{"slid down, one second", 30, 30, nil, 0, true, []uint32{30, 30}},
+		{"slid down, two seconds", 30, 31, nil, 0, true, []uint32{31, 30}},
+		{"one second", 40, 40, nil, 0, false, []uint32{40, 40}},
+		{"one second that is full", 40, 40, even(40, 40, 3), 1, false, []uint32{40}},
+		{"a window of 64", 100, 163, but(even(100, 163, 1), 163, 0), 1, false, []uint32{163}},
+		{"a window of 65 is looked at in 64 steps", 100, 164, even(100, 163, 2), 1, false, []uint32{101, 102, 103}},
+		{"a wide window: even steps", 660, 660 + 639, map[uint32]uint32{660: 9, 670: 9, 680: 9}, 9, false, []uint32{690}},
+		{"a wide window: the last step", 660, 660 + 639, but(even(660, 660+630, 9), 660+630, 8), 1, false, []uint32{1290}},
+		{"a wide window: between the steps", 100, 199, even(101, 102, 9), 9, false, append(slices.Repeat([]uint32{100}, 9), slices.Repeat([]uint32{103}, 9)...)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var r ring
+			r.grow(tt.hi + 1)
+			r.pass(from)
+			for ttl, n := range tt.loads {
+				for range n {
+					r.add(from+int64(ttl)*ticks, follower, 0)
+				}
+			}
+			s, v := new(schedule), view{ring: &r, share: tt.share}
+			for i, want := range tt.want {
+				got := s.choose(&v, choice{lo: tt.lo, hi: tt.hi, slid: tt.slid}, from)
+				if got != want {
+					t.Fatalf("appointment %d after %d seconds, want %d", i, got, want)
+				}
+				r.add(from+int64(got)*ticks, follower, 0)
+			}
+		})
+	}
+	t.Run("a wide window, all of it", func(t *testing.T) {
+		var r ring
+		r.grow(1300)
+		r.pass(from)
+		s, v, got := new(schedule), view{ring: &r}, map[uint32]int{}
+		for range 2 * choices {
+			ttl := s.choose(&v, choice{lo: 660, hi: 1299}, from)
+			r.add(from+int64(ttl)*ticks, follower, 0)
+			got[ttl]++
+		}
+		for i := range uint32(choices) {
+			if got[660+10*i] != 2 {
+				t.Errorf("second %d was given %d times, want twice: %v", 660+10*i, got[660+10*i], got)
+			}
+		}
+	})
+	t.Run("from another part of the second", func(t *testing.T) {
+		var r ring
+		r.grow(46)
+		r.pass(from)
+		r.add(from+33*ticks, follower, 0)
+		s, v := new(schedule), view{ring: &r, share: 1}
+		for tick, want := range map[int64]uint32{from: 34, from + 1: 33, from - 1: 33, from - ticks: 33} {
+			if got := s.choose(&v, choice{lo: 33, hi: 45}, tick); got != want {
+				t.Errorf("from tick %d after %d seconds, want %d", tick, got, want)
+			}
+		}
+	})
 }
 
-// rate is the sum over the appointments after the second of now.
-func (d diary) rate(now int64) (sum uint64) {
-	for _, a := range d {
-		if a.tick/ticks > now/ticks {
-			sum += perSecond / uint64(a.ttl)
+// TestRate has what an appointment is taken to bring to the queries per second: one in
+// the time at three fifths of its window, and at three quarters of one that was slid down.
+func TestRate(t *testing.T) {
+	for _, tt := range []struct {
+		c    choice
+		want float64 // one in so many seconds
+	}{
+		{choice{lo: 40, hi: 40}, 40},
+		{choice{lo: 33, hi: 45}, 40.2},
+		{choice{lo: 30, hi: 40, slid: true}, 37.5},
+		{choice{lo: 36, hi: 60, slid: true}, 54},
+		{choice{lo: 1, hi: 1}, 1},
+		{choice{lo: 1, hi: horizon - 1}, 2457.4},
+	} {
+		if got, want := tt.c.rate(), perSecond/tt.want; float64(got) > want || float64(got) < want-1 {
+			t.Errorf("%+v brings %d, want %.1f", tt.c, got, want)
 		}
 	}
-	return sum
 }
 
-// load looks at every second that begins on a tick and holds the one at.
-func (d diary) load(at int64) (middle, fullest uint64) {
-	for begin := at - ticks + 1; begin <= at; begin++ {
-		n := uint64(0)
-		for _, a := range d {
-			if a.tick >= begin && a.tick < begin+ticks {
-				n++
+// TestRingOf has the ring of a name whose windows stay the same, change, and settle.
+func TestRingOf(t *testing.T) {
+	const name, other, collides = 1000, 1001, 1000 + 512
+	const settled = 600 * ticks
+	for _, start := range []int64{0, 1000, 1<<32 - 100, 1 << 40} {
+		s := new(schedule)
+		for i, step := range []struct {
+			what string
+			hash uint32
+			at   int64 // since the start
+			hi   uint32
+			want uint8
+		}{
+			{"new", name, 0, 45, 6},
+			{"the same window", name, 1, 45, 6},
+			{"another name, with another window", other, 2, 64, 7},
+			{"the first is as it was", name, 3, 45, 6},
+			{"another window", name, 10, 46, roamers},
+			{"that one again", name, 11, 46, roamers},
+			{"just before it has settled", name, 10 + settled - 1, 46, roamers},
+			{"it has settled", name, 10 + settled, 46, 6},
+			{"and stays so", name, 11 + settled, 46, 6},
+			{"a longer one", name, 20 + settled, 300, roamers},
+			{"and back", name, 30 + settled, 46, roamers},
+			{"settled since the last change, not the one before", name, 20 + 2*settled, 46, roamers},
+			{"settled again", name, 30 + 2*settled, 46, 6},
+			{"the other was not concerned", other, 40 + 2*settled, 64, 7},
+			{"a name in the same place", collides, 50 + 2*settled, 90, 7},
+			{"the first is new again", name, 51 + 2*settled, 300, 9},
+			{"the least window", 7, 60, 1, 1},
+			{"the greatest window", 8, 60, horizon - 1, 12},
+			{"hash 0", 0, 60, 45, 6},
+			{"hash 0, another window", 0, 61, 46, roamers},
+		} {
+			if got, counts := s.ringOf(step.hash, start+step.at, choice{hi: step.hi, received: 30}); got != step.want || counts {
+				t.Errorf("from %d, step %d, %s: ring %d, want %d", start, i, step.what, got, step.want)
 			}
-		}
-		fullest = max(fullest, n)
-		if begin == at-half {
-			middle = n
 		}
 	}
-	return middle, fullest
 }
 
-// TestScheduleBooks checks the choice second by second.
-func TestScheduleBooks(t *testing.T) {
-	t.Run("the emptiest while there is no fair share", func(t *testing.T) {
-		var s schedule
-		got := map[uint32]int{}
-		for range 26 {
-			got[s.book(100, 33, 45)]++
-		}
-		for ttl := uint32(33); ttl <= 45; ttl++ {
-			if got[ttl] != 2 {
-				t.Errorf("second %d was given %d times, want twice: %v", ttl, got[ttl], got)
-			}
-		}
-	})
-	t.Run("the earliest below the fair share", func(t *testing.T) {
-		var s schedule
-		for range 80 { // 2 a second
-			s.book(0, 40, 40)
-		}
-		want := []uint32{33, 33, 34, 34, 35, 35}
-		for i, ttl := range want {
-			if got := s.book(0, 33, 45); got != ttl {
-				t.Errorf("appointment %d after %d seconds, want %d", i, got, ttl)
-			}
-		}
-	})
-	t.Run("the second around the moment, and those that it is part of", func(t *testing.T) {
-		var s schedule
-		for range 120 { // 2 a second
-			s.book(0, 60, 60)
-		}
-		s.book(10, 33, 33)
-		s.book(10, 33, 33)
-		s.book(10, 33, 33)
-		// Three at tick 175: around 173 to 177 all of them count, and less around
-		// 171, 172, 178 and 179.
-		for now, want := range map[int64]uint32{5: 33, 7: 33, 8: 34, 10: 34, 12: 34, 13: 33, 20: 33} {
-			if got := s.choose(now, 33, 45); got != want {
-				t.Errorf("at tick %d: after %d seconds, want %d", now, got, want)
-			}
-		}
-	})
-	// At tick 10,000 an appointment in 33 seconds is at 10,165. What is there is in
-	// the middle of its second, and what is at 10,161 in the fullest only.
-	const then, now = 10_165 - 833*ticks, 10_000
-	t.Run("how much each of them counts", func(t *testing.T) {
-		for _, tt := range []struct{ middle, edge, want int }{{1, 0, 33}, {2, 0, 34}, {0, 7, 33}, {0, 8, 34}, {1, 3, 33}, {1, 4, 34}} {
-			var s schedule
-			for range tt.edge {
-				s.book(then-4, 833, 833)
-			}
-			for range tt.middle {
-				s.book(then, 833, 833)
-			}
-			for range 200 { // 2 a second
-				s.book(now, 100, 100)
-			}
-			if got := s.choose(now, 33, 34); int(got) != tt.want {
-				t.Errorf("%d in the middle and %d at the edge: after %d seconds, want %d", tt.middle, tt.edge, got, tt.want)
-			}
-		}
-	})
-	t.Run("the emptiest by both of them", func(t *testing.T) {
-		for edge, want := range map[int]uint32{5: 34, 7: 33} { // 10 and 14, beside 12
-			var s schedule
-			for range 4 {
-				s.book(then, 833, 833)
-			}
-			for range edge {
-				s.book(then+4, 834, 834)
-			}
-			if got := s.choose(now, 33, 34); got != want {
-				t.Errorf("%d at the edge: after %d seconds, want %d", edge, got, want)
-			}
-		}
-	})
-	t.Run("a share is rounded", func(t *testing.T) {
-		for n, want := range map[int]uint32{19: 30, 21: 20} { // 0.475 and 0.525 a second
-			var s schedule
-			for range n {
-				s.book(0, 40, 40)
-			}
-			s.turn = 9 // the emptiest is looked for from the 11th second of the window on
-			if got := s.book(0, 20, 35); got != want {
-				t.Errorf("%d outstanding at 40 seconds: after %d seconds, want %d", n, got, want)
-			}
-		}
-	})
-	t.Run("a wide window is looked at in 64 even steps", func(t *testing.T) {
-		var s schedule
-		got := map[uint32]bool{}
-		for range 200 {
-			got[s.book(0, 660, 660+639)] = true
-		}
-		if len(got) != choices {
-			t.Errorf("%d seconds, want %d", len(got), choices)
-		}
-		for ttl := range got {
-			if (ttl-660)%10 != 0 {
-				t.Errorf("second %d is not on a step of 10", ttl)
-			}
-		}
-	})
-	t.Run("the running second is over", func(t *testing.T) {
-		var s schedule
-		s.book(0, 2, 2)
-		s.book(2*ticks, 50, 50)
-		if s.rate != perSecond/50 {
-			t.Errorf("the sum is %d, want %d: who was to come in this second is on the way in", s.rate, perSecond/50)
-		}
-	})
-	t.Run("nothing is written to what is over", func(t *testing.T) {
-		var s schedule
-		s.book(0, 1, 1)
-		for tick := range s.next * ticks {
-			if n := s.ring.around[tick]; n > 0 {
-				t.Errorf("%d around tick %d, which nobody clears before it comes round again", n, tick)
-			}
-		}
-		if s.ring.around[ticks] != 1 {
-			t.Errorf("%d around tick %d, want the appointment", s.ring.around[ticks], ticks)
-		}
-	})
-	t.Run("around the end of the ring", func(t *testing.T) {
-		for off := -2 * int64(ticks); off <= 2*ticks; off++ {
-			var s schedule
-			const first = length - 100*ticks
-			for range 3 {
-				s.book(first+off, 100, 100)
-			}
-			s.book(first+off+3, 100, 100)
-			all := diary{{length + off, 100}, {length + off, 100}, {length + off, 100}, {length + off + 3, 100}}
-			for at := length - 4*int64(ticks); at <= length+4*ticks; at++ {
-				middle, fullest := all.load(at)
-				if m, f := s.load((at-100*ticks)%length, 100); m != middle || f != fullest {
-					t.Errorf("appointments at %+d, load %d and %d at %+d, want %d and %d", off, m, f, at-length, middle, fullest)
-				}
-			}
-		}
-	})
-	t.Run("a TTL of 0 is no appointment", func(t *testing.T) {
-		var s schedule
-		if ttl := s.book(0, 0, 0); ttl != 0 || s.ring != nil {
-			t.Errorf("after %d seconds, ring %v", ttl, s.ring != nil)
-		}
-	})
+// wait lets so many ticks go by.
+func wait(n int64) { time.Sleep(time.Duration(n) * time.Second / ticks) }
+
+// peek is what a schedule knows of a client. It is there.
+func (s *schedule) peek(t *testing.T, hash uint64) client {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, found := s.clients.find(hash, uint32(s.now()))
+	if !found {
+		t.Fatal("the client is not known")
+	}
+	return *e
 }
 
-// TestSchedulePasses checks what a schedule knows against the list of its
-// appointments, however time goes on.
-func TestSchedulePasses(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	for _, step := range []int64{0, 1, 7, 60, 400, horizon - 1, horizon * ticks, 3 * horizon * ticks} {
-		var s schedule
-		var all diary
-		now := r.Int64N(1 << 40)
-		for range 700 {
-			now += r.Int64N(step + 1)
-			lo := 1 + r.Uint32N(horizon-1)
-			hi := lo + r.Uint32N(horizon-lo)
-			asked := max(now-r.Int64N(2*ticks), now/ticks*ticks-ticks) // some callers are late
-			ttl := s.book(asked, lo, hi)
-			if ttl < lo || ttl > hi {
-				t.Fatalf("after %d seconds, want %d to %d", ttl, lo, hi)
+// bookedIn are the appointments of a ring that are still to come, by tick and standing.
+func (s *schedule) bookedIn(r *ring) map[appointed]uint32 {
+	all := map[appointed]uint32{}
+	if r == nil {
+		return all
+	}
+	for tick := max(r.next, s.now()+1); tick < r.next+int64(len(r.slots)); tick++ {
+		for of, n := range r.slot(tick).counts {
+			if n > 0 {
+				all[appointed{tick: tick, of: standing(of)}] = n
 			}
-			at := max(asked, (s.next-1)*ticks) // no earlier than the schedule
-			all = append(all, appointed{at + int64(ttl)*ticks, ttl})
-			if want := all.rate((s.next - 1) * ticks); s.rate != want {
-				t.Fatalf("step %d: the sum is %d, want %d", step, s.rate, want)
-			}
-			for range 3 {
-				ttl := 1 + r.Uint32N(horizon-1)
-				if r.IntN(2) == 0 {
-					ttl = uint32((all[r.IntN(len(all))].tick-at)/ticks) + r.Uint32N(2)
-				}
-				if ttl == 0 || ttl >= horizon {
-					continue
-				}
-				middle, fullest := all.load(at + int64(ttl)*ticks)
-				m, f := s.load(at%length, ttl)
-				if (m != middle || f != fullest) && at+int64(ttl)*ticks-ticks+1 >= s.next*ticks {
-					t.Fatalf("step %d: load %d and %d in %d seconds, want %d and %d", step, m, f, ttl, middle, fullest)
-				}
-			}
-		}
-		s.book(now+2*horizon*ticks, 1, 1)
-		if s.rate != perSecond {
-			t.Errorf("step %d: rate %d is left, want the last", step, s.rate)
 		}
 	}
+	return all
+}
+
+// highest is chance that draws the greatest number.
+func highest(n uint32) uint32 { return n - 1 }
+
+// TestRingOfCounts has the TTLs of a name that count down, and those that do not.
+func TestRingOfCounts(t *testing.T) {
+	const settled = 600 * ticks
+	s := new(schedule)
+	for i, step := range []struct {
+		at       int64
+		received uint32
+		want     bool
+	}{
+		{0, 30, false}, {1, 30, false}, {2, 29, true}, {3, 29, true}, {1 + settled, 29, true}, {2 + settled, 29, false}, {3 + settled, 300, true},
+	} {
+		if ring, counts := s.ringOf(7, 1<<32-50+step.at, choice{hi: 45, received: step.received}); ring != 6 || counts != step.want {
+			t.Errorf("step %d: ring %d, counts %v, want %v", i, ring, counts, step.want)
+		}
+	}
+}
+
+// TestBook follows one client through visits, and looks at its appointment each time.
+func TestBook(t *testing.T) {
+	const back = 1 << 20 // ticks; with these, when its TTL has run out, and as many more
+	window := choice{lo: 33, hi: 45}
+	one := func(ttl uint32) choice { return choice{lo: ttl, hi: ttl} }
+	type step struct {
+		after  int64 // ticks since the last one
+		c      choice
+		came   comeback
+		of     standing
+		ring   int   // -1: it has no appointment
+		offset int64 // ticks from now to where its TTL is counted from; not above 0
+	}
+	for _, tt := range []struct {
+		name  string
+		steps []step
+	}{
+		{"on time", []step{{0, window, fresh, stranger, 6, 0}, {back, window, kept, follower, 6, 0}, {back, window, kept, follower, 6, 0}}},
+		{"a little late, and in its part of the second", []step{
+			{0, one(40), fresh, stranger, 6, 0}, {back + 1, one(40), kept, follower, 6, -1}, {back + 1, one(40), kept, follower, 6, -2}, {back + 5, one(40), kept, follower, 6, -2}, {back + 1, one(40), kept, follower, 6, 0},
+		}},
+		{"later, and in another part of the second", []step{{0, one(40), fresh, stranger, 6, 0}, {back + 3, one(40), kept, follower, 6, 0}, {back + 9, one(40), kept, follower, 6, 0}}},
+		{"a tick early", []step{{0, one(40), fresh, stranger, 6, 0}, {back - 1, one(40), kept, follower, 6, 0}}},
+		{"late", []step{{0, window, fresh, stranger, 6, 0}, {back + 13, window, late, returner, 6, 0}, {back + 53, window, late, returner, 6, 0}, {back, window, kept, follower, 6, 0}}},
+		{"late, then away", []step{{0, window, fresh, stranger, 6, 0}, {400, window, late, follower, 6, 0}}},
+		{"early, by chance and not booked", []step{{0, window, fresh, stranger, 6, 0}, {100, window, early, stranger, -1, 0}, {40, window, early, stranger, -1, 0}}},
+		{"early, then on time", []step{{0, window, fresh, stranger, 6, 0}, {100, window, early, stranger, -1, 0}, {back, window, kept, follower, 6, 0}}},
+		{"early, then late", []step{{0, window, fresh, stranger, 6, 0}, {100, window, early, stranger, -1, 0}, {back + 14, window, late, stranger, 6, 0}}},
+		{"a follower that comes early", []step{{0, window, fresh, stranger, 6, 0}, {back, window, kept, follower, 6, 0}, {100, window, early, stranger, -1, 0}}},
+		{"once more, which keeps the appointment", []step{{0, one(40), fresh, stranger, 6, 0}, {7, choice{lo: 33, hi: 40}, again, stranger, 6, -7}, {193, one(40), kept, follower, 6, 0}}},
+		{"once more of a follower", []step{{0, one(40), fresh, stranger, 6, 0}, {200, one(40), kept, follower, 6, 0}, {7, choice{lo: 33, hi: 40}, again, follower, 6, -7}}},
+		{"once more of a follower, with another window", []step{{0, one(40), fresh, stranger, 6, 0}, {200, one(40), kept, follower, 6, 0}, {7, one(300), again, follower, roamers, 0}, {back, one(300), kept, follower, roamers, 0}}},
+		{"remembered for half an hour", []step{{0, one(40), fresh, stranger, 6, 0}, {back + memory, one(40), late, follower, 6, 0}}},
+		{"forgotten after that", []step{{0, one(40), fresh, stranger, 6, 0}, {back + memory + 1, one(40), fresh, stranger, 6, 0}}},
+		{"another window", []step{{0, window, fresh, stranger, 6, 0}, {back, choice{lo: 180, hi: 300, slid: true}, kept, follower, roamers, 0}, {back, window, kept, follower, roamers, 0}}},
+		{"a window that was slid down", []step{{0, choice{lo: 180, hi: 300, slid: true}, fresh, stranger, 9, 0}, {back, choice{lo: 180, hi: 300, slid: true}, kept, follower, 9, 0}}},
+		{"the least window", []step{{0, one(1), fresh, stranger, 1, 0}, {back + 2, one(1), kept, follower, 1, -2}}},
+		{"the greatest window", []step{{0, choice{lo: 2000, hi: horizon - 1}, fresh, stranger, 12, 0}, {back, choice{lo: 2000, hi: horizon - 1}, kept, follower, 12, 0}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSchedule(highest)
+				wait(1003)
+				v := visit{client: 12345 << 20, name: 77, meter: 3}
+				ttl := uint32(0)
+				for i, step := range tt.steps {
+					if step.after > back/2 {
+						step.after += int64(ttl)*ticks - back
+					}
+					wait(step.after)
+					got, _, came := s.book(v, step.c)
+					ttl = got
+					e := s.peek(t, v.client)
+					if came != step.came || e.of != step.of || e.meter != 3 {
+						t.Fatalf("visit %d: came back %d, standing %d; want %d and %d", i, came, e.of, step.came, step.of)
+					}
+					if came != again && (e.told != uint32(s.now()) || uint32(e.ttl) != ttl || e.lower != 0) {
+						t.Errorf("visit %d: %+v was noted, want TTL %d at %d", i, e, ttl, s.now())
+					}
+					if ttl < step.c.lo || ttl > step.c.hi || step.ring < 0 && ttl != step.c.hi {
+						t.Errorf("visit %d: after %d seconds, want %d to %d", i, ttl, step.c.lo, step.c.hi)
+					}
+					at := appointed{tick: s.now() + step.offset + int64(e.ttl)*ticks, of: step.of}
+					for number, r := range s.rings {
+						want := map[appointed]uint32{}
+						if number == step.ring {
+							want[at] = 1
+						}
+						if got := s.bookedIn(r); !maps.Equal(got, want) {
+							t.Errorf("visit %d: ring %d has %v, want %v", i, number, got, want)
+						}
+					}
+					if step.ring >= 0 && (int(e.ring) != step.ring || e.appointment(s.now()) != at.tick) {
+						t.Errorf("visit %d: appointment in ring %d at %d, want %d at %d", i, e.ring, e.appointment(s.now()), step.ring, at.tick)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestBookByStanding has who is arranged without regard to whom, through the whole of
+// a ring.
+func TestBookByStanding(t *testing.T) {
+	one := choice{lo: 40, hi: 40}
+	two := choice{lo: 39, hi: 40}
+	// visits has clients of each standing back at the same tick.
+	visits := func(s *schedule) (of func(standing) uint64) {
+		for client := range uint64(20) {
+			s.book(visit{client: client << 32, name: 1}, one)
+			s.book(visit{client: (100 + client) << 32, name: 1}, choice{lo: 35, hi: 35})
+		}
+		wait(200) // the first are on time now, the others late
+		next := map[standing]uint64{follower: 0, returner: 100, stranger: 200}
+		return func(of standing) uint64 {
+			next[of]++
+			return (next[of] - 1) << 32
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		before map[standing]int // appointments in 39 seconds
+		of     standing
+		want   uint32
+	}{
+		{"a follower, beside strangers and returners", map[standing]int{returner: 5, stranger: 5}, follower, 39},
+		{"a returner, beside strangers", map[standing]int{stranger: 5}, returner, 39},
+		{"a follower, beside a follower", map[standing]int{follower: 1}, follower, 40},
+		{"a returner, beside a follower", map[standing]int{follower: 1}, returner, 40},
+		{"a stranger, beside a follower", map[standing]int{follower: 1}, stranger, 40},
+		{"a stranger, beside a returner", map[standing]int{returner: 1}, stranger, 40},
+		{"a stranger, beside a stranger", map[standing]int{stranger: 1}, stranger, 40},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSchedule(highest)
+				next := visits(s)
+				for of, n := range tt.before {
+					for range n {
+						s.book(visit{client: next(of), name: 1}, choice{lo: 39, hi: 39})
+					}
+				}
+				client := next(tt.of)
+				s.rings[6].shares = [ticks][standings]uint64{} // so that the emptiest is chosen
+				s.turn = 1                                     // of equals the first
+				got, _, _ := s.book(visit{client: client, name: 1}, two)
+				if of := s.peek(t, client).of; of != tt.of {
+					t.Fatalf("its standing is %d, want %d", of, tt.of)
+				}
+				if got != tt.want {
+					t.Errorf("after %d seconds, want %d", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestBookNames has names share rings by how far their windows reach.
+func TestBookNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSchedule(highest)
+		client := uint64(0)
+		book := func(name, lo, hi uint32) {
+			client++
+			s.book(visit{client: client << 32, name: name}, choice{lo: lo, hi: hi})
+		}
+		count := func() (n [16]int) {
+			for i, r := range s.rings {
+				for _, of := range s.bookedIn(r) {
+					n[i] += int(of)
+				}
+			}
+			return n
+		}
+		book(1, 33, 45)
+		book(2, 32, 63)
+		book(3, 40, 64)
+		book(4, 180, 300)
+		if got, want := count(), [16]int{6: 2, 7: 1, 9: 1}; got != want {
+			t.Errorf("rings have %v, want %v", got, want)
+		}
+		book(1, 30, 44) // its window changed
+		book(4, 170, 290)
+		book(2, 32, 63)
+		if got, want := count(), [16]int{roamers: 2, 6: 3, 7: 1, 9: 1}; got != want {
+			t.Errorf("rings have %v, want %v", got, want)
+		}
+		if n := len(s.rings[6].slots); n != 64*ticks {
+			t.Errorf("a ring for 63 seconds has %d ticks", n)
+		}
+	})
+}
+
+// TestSlidOfRoamers has a window that was slid down: the far part of it while few come,
+// and no more than whole appointments, but for names whose windows change.
+func TestSlidOfRoamers(t *testing.T) {
+	window := choice{lo: 36, hi: 60, slid: true}
+	for _, tt := range []struct {
+		name    string
+		changes bool
+		clients uint64 // as many as there are seconds to choose from
+		least   uint32
+	}{
+		{"a window that stays", false, 17, 44},
+		{"windows that change", true, 25, 36},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSchedule(highest)
+				if tt.changes {
+					s.book(visit{client: 1 << 40, name: 1}, choice{lo: 20, hi: 20})
+				}
+				least, lowest := uint32(60), uint32(0)
+				for client := range tt.clients {
+					ttl, _, _ := s.book(visit{client: client << 32, name: 1}, window)
+					least = min(least, ttl)
+					if ttl < 44 {
+						lowest++
+					}
+				}
+				if least != tt.least {
+					t.Errorf("the least is %d, want %d", least, tt.least)
+				}
+				if (lowest > 0) != tt.changes {
+					t.Errorf("%d in the near part", lowest)
+				}
+			})
+		})
+	}
+}
+
+// caller asks for a name whose answer has records that run out before those that it
+// acts on.
+type caller struct {
+	t *testing.T
+	s *schedule
+	visit
+}
+
+// book returns the TTLs of both sections.
+func (c *caller) book() (ttl, second uint32, came comeback) {
+	c.t.Helper()
+	ttl, _, came = c.s.book(c.visit, choice{lo: 180, hi: 300, slid: true})
+	second, _, none := c.s.book(c.visit, choice{lo: 33, hi: 45, lower: true})
+	if none != again {
+		c.t.Errorf("the client came back %d for the second time", none)
+	}
+	if ttl < 180 || ttl > 300 || second < 33 || second > 45 {
+		c.t.Errorf("TTLs %d and %d", ttl, second)
+	}
+	return ttl, second, came
+}
+
+// check checks how many appointments there are for each standing, in the two rings.
+func (c *caller) check(first, second [standings]uint32) {
+	c.t.Helper()
+	for what, tt := range map[string]struct {
+		in   *rings
+		only int
+		want [standings]uint32
+	}{"rings": {&c.s.rings, 9, first}, "rings of other sections": {&c.s.lower, 6, second}} {
+		for number, r := range tt.in {
+			var got, want [standings]uint32
+			for at, n := range c.s.bookedIn(r) {
+				got[at.of] += n
+			}
+			if number == tt.only {
+				want = tt.want
+			}
+			if got != want {
+				c.t.Errorf("of the %s, number %d has %v, want %v", what, number, got, want)
+			}
+		}
+	}
+}
+
+// TestLower has the records of another section than the one that a client acts on.
+func TestLower(t *testing.T) {
+	type of = [standings]uint32
+	for _, tt := range []struct {
+		name string
+		test func(c *caller)
+	}{
+		{"booked apart", func(c *caller) {
+			ttl, second, _ := c.book()
+			c.check(of{stranger: 1}, of{stranger: 1})
+			e := c.s.peek(c.t, c.client)
+			if uint32(e.ttl) != ttl || uint32(e.lower) != second || e.appointment(c.s.now()) != c.s.now()+int64(ttl)*ticks {
+				c.t.Errorf("%+v was noted", e)
+			}
+		}},
+		{"back when the lower one has run out", func(c *caller) {
+			_, second, _ := c.book()
+			wait(int64(second) * ticks)
+			if _, _, came := c.book(); came != kept {
+				c.t.Errorf("came back %d", came)
+			}
+			c.check(of{follower: 1}, of{follower: 1})
+		}},
+		{"back when the other one has", func(c *caller) {
+			ttl, _, _ := c.book()
+			wait(int64(ttl) * ticks)
+			if _, _, came := c.book(); came != kept {
+				c.t.Errorf("came back %d", came)
+			}
+			c.check(of{follower: 1}, of{follower: 1})
+		}},
+		{"late", func(c *caller) {
+			_, second, _ := c.book()
+			wait(int64(second)*ticks + 50)
+			if _, _, came := c.book(); came != late {
+				c.t.Errorf("came back %d", came)
+			}
+			c.check(of{returner: 1}, of{returner: 1})
+		}},
+		{"once more", func(c *caller) {
+			ttl, second, _ := c.book()
+			wait(ticks)
+			if ttl2, second2, came := c.book(); came != again || second2 != second-1 || ttl2 != ttl-1 {
+				c.t.Errorf("came back %d; TTLs %d and %d, then %d and %d", came, ttl, second, ttl2, second2)
+			}
+			c.check(of{stranger: 1}, of{stranger: 1})
+		}},
+		{"early, by chance and not booked", func(c *caller) {
+			c.book()
+			wait(100)
+			if ttl, second, came := c.book(); came != early || ttl != 300 || second != 45 {
+				c.t.Errorf("came back %d; TTLs %d and %d", came, ttl, second)
+			}
+			c.check(of{}, of{stranger: 1}) // what was booked apart is not taken back
+		}},
+		{"none any more", func(c *caller) {
+			c.book()
+			wait(300 * ticks)
+			c.s.book(c.visit, choice{lo: 180, hi: 300, slid: true})
+			if e := c.s.peek(c.t, c.client); e.lower != 0 {
+				c.t.Errorf("a TTL of %d is left", e.lower)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSchedule(highest)
+				wait(1002)
+				tt.test(&caller{t, s, visit{client: 5 << 40, name: 9, meter: 1}})
+			})
+		})
+	}
+}
+
+// TestWaited has a response that took long: what counts is when its query came.
+func TestWaited(t *testing.T) {
+	one := choice{lo: 40, hi: 40}
+	for _, tt := range []struct {
+		after  int64 // ticks
+		waited time.Duration
+		want   comeback
+	}{
+		{220, 0, late},
+		{220, 10 * time.Second / ticks, kept},
+		{220, 10*time.Second/ticks - 1, late},
+		{200, time.Second / ticks, kept},
+		{200, 2 * time.Second / ticks, early},
+		{30, 3 * time.Second / ticks, again},
+		{10, 4 * time.Second, again}, // it came before the last was answered
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSchedule(highest)
+			s.book(visit{client: 1}, one)
+			wait(tt.after)
+			if _, _, came := s.book(visit{client: 1, waited: tt.waited}, one); came != tt.want {
+				t.Errorf("after %d ticks, %v of which it waited: came back %d, want %d", tt.after, tt.waited, came, tt.want)
+			}
+			if e := s.peek(t, 1); tt.want != again && e.told != uint32(tt.after) {
+				t.Errorf("told at %d, want %d", e.told, tt.after)
+			}
+		})
+	}
+}
+
+// TestBookObserved has a client that gets what came: it is judged by that, and booked
+// as if it had got what was chosen.
+func TestBookObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSchedule(highest)
+		v := visit{client: 1, observe: true}
+		primary, lower := choice{lo: 33, hi: 45, received: 20}, choice{lo: 33, hi: 44, received: 12, lower: true}
+		book := func(after int64, want comeback, of standing) {
+			t.Helper()
+			wait(after)
+			ttl, _, came := s.book(v, primary)
+			if came != want || ttl < 33 || ttl > 45 {
+				t.Errorf("TTL %d, came back %d, want %d", ttl, came, want)
+			}
+			if ttl, _, _ := s.book(v, lower); ttl < 33 || ttl > 44 {
+				t.Errorf("TTL %d of another section", ttl)
+			}
+			e := s.peek(t, 1)
+			if e.ttl != 20 || e.lower != 12 {
+				t.Errorf("told %d and %d, want what came", e.ttl, e.lower)
+			}
+			if got, want := s.bookedIn(s.rings[6]), (map[appointed]uint32{{tick: s.now() + int64(ttl)*ticks, of: of}: 1}); !maps.Equal(got, want) {
+				t.Errorf("booked %v, want %v", got, want)
+			}
+		}
+		book(0, fresh, stranger)
+		book(20*ticks, kept, follower)
+		book(12*ticks, kept, follower)
+		book(40*ticks, late, returner)
+		v.observe = false
+		if ttl, _, _ := s.book(v, primary); ttl < 33 || uint32(s.peek(t, 1).ttl) != ttl {
+			t.Errorf("TTL %d, told %d", ttl, s.peek(t, 1).ttl)
+		}
+	})
+	t.Run("more than can be noted", func(t *testing.T) {
+		v := visit{observe: true}
+		for received, want := range map[uint32]uint16{65_535: 65_535, 65_536: 65_535, maxTTL: 65_535, 0: 0} {
+			if got := v.told(40, choice{received: received}); got != want {
+				t.Errorf("%d is noted as %d, want %d", received, got, want)
+			}
+		}
+	})
+}
+
+// TestFollowers has who is expected back.
+func TestFollowers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSchedule(highest)
+		one := choice{lo: 40, hi: 40}
+		expect := func(when string, want map[uint32]int) {
+			t.Helper()
+			got := map[uint32]int{}
+			s.followers(func(meter uint32) { got[meter]++ })
+			if !maps.Equal(got, want) {
+				t.Errorf("%s: %v, want %v", when, got, want)
+			}
+		}
+		book := func(first, n uint64, meter uint32) {
+			for client := first; client < first+n; client++ {
+				s.book(visit{client: mix(client), meter: meter}, one)
+			}
+		}
+		expect("nobody", map[uint32]int{})
+		book(0, 30, 1)
+		book(100, 20, 2)
+		expect("new ones", map[uint32]int{})
+		wait(200)
+		book(0, 30, 1)
+		book(100, 20, 3) // asked through another server
+		expect("on time", map[uint32]int{1: 30, 3: 20})
+		wait(100)
+		book(0, 10, 1)
+		expect("ten of them early", map[uint32]int{1: 20, 3: 20})
+		wait(100 + onTime)
+		expect("as late as they may be", map[uint32]int{1: 20, 3: 20})
+		wait(1)
+		expect("they stay away", map[uint32]int{})
+	})
 }
 
 // TestScheduleParallel checks that no appointment is lost or counted twice.
 func TestScheduleParallel(t *testing.T) {
-	var s schedule
-	const callers, each = 8, 5000
-	var mu sync.Mutex
-	want := map[uint32]uint64{}
+	const callers, each = 8, 2000
+	s := newSchedule(rand.Uint32N)
+	s.epoch = s.epoch.Add(-time.Hour)
 	var wg sync.WaitGroup
-	for range callers {
+	for caller := range uint64(callers) {
 		wg.Go(func() {
-			got := map[uint32]uint64{}
-			for range each {
-				got[s.book(1000, 33, 45)]++
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for ttl, n := range got {
-				want[ttl] += n
+			for n := range uint64(each) {
+				v := visit{client: mix(caller*each + n), name: 1}
+				if ttl, _, came := s.book(v, choice{lo: 833, hi: 845}); ttl < 833 || ttl > 845 || came != fresh {
+					t.Errorf("TTL %d, came back %d", ttl, came)
+				}
+				if ttl, _, _ := s.book(v, choice{lo: 333, hi: 345, lower: true}); ttl < 333 || ttl > 345 {
+					t.Errorf("TTL %d of another section", ttl)
+				}
+				s.followers(func(uint32) {})
 			}
 		})
 	}
 	wg.Wait()
-	var all diary
-	for ttl, n := range want {
-		for range n {
-			all = append(all, appointed{1000 + int64(ttl)*ticks, ttl})
-		}
-	}
-	if rate := all.rate(1000); len(all) != callers*each || s.rate != rate {
-		t.Errorf("%d appointments, want %d; the sum is %d, want %d", len(all), callers*each, s.rate, rate)
-	}
-	for ttl, n := range want {
-		if middle, fullest := s.load(1000%length, ttl); middle != n || fullest != n {
-			t.Errorf("second %d has %d and %d appointments, %d were given out", ttl, middle, fullest, n)
+	for what, r := range map[string]*ring{"rings": s.rings[10], "rings of other sections": s.lower[9]} {
+		checkSums(t, r)
+		if n := r.total(stranger); n != callers*each {
+			t.Errorf("%s: %d appointments, want %d", what, n, callers*each)
 		}
 	}
 }
 
-// TestChoose has the choice between the schedules, chance and neither.
-func TestChoose(t *testing.T) {
-	const many = 500
-	draw := func(r *rule, k kind, lo, hi uint32) map[uint32]int {
-		got := map[uint32]int{}
-		w := &responseWriter{handler: newHandler(nil), rule: r}
-		for range many {
-			got[w.choose(k, lo, hi)]++
+// TestClockStands has many clients within a tick, and one client several times.
+func TestClockStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSchedule(highest)
+		wait(500)
+		const each = 100
+		for client := range uint64(13 * each) {
+			s.book(visit{client: client << 32}, choice{lo: 33, hi: 45})
 		}
-		return got
-	}
-	for k := range kinds {
-		r := new(rule)
-		draw(r, k, 33, 45)
-		for other := range kinds {
-			if used := r.schedules[other].ring != nil; used != (other == k) {
-				t.Errorf("kind %d books in the schedule of kind %d: %v", k, other, used)
+		for ttl := int64(33); ttl <= 45; ttl++ {
+			if n := s.rings[6].slot(500 + ttl*ticks).counts[stranger]; n < each-30 || n > each+30 {
+				t.Errorf("second %d has %d appointments, want about %d", ttl, n, each)
 			}
 		}
-	}
-	r := new(rule)
-	if got := draw(r, positive, horizon-2, horizon); len(got) != 3 || r.schedules[positive].ring != nil {
-		t.Errorf("a window beyond the horizon is not drawn at random: %v", got)
-	}
-	r = new(rule)
-	if draw(r, positive, horizon-2, horizon-1); r.schedules[positive].ring == nil {
-		t.Error("a window up to the horizon is not scheduled")
-	}
-	for _, j := range []jitter{random, off} {
-		r = &rule{policy: policy{jitter: j}}
-		if got := draw(r, positive, 33, 33); got[33] != many || r.schedules[positive].ring != nil {
-			t.Errorf("jitter %d keeps state, or draws from one TTL %v", j, got)
+		first, _, came := s.book(visit{client: 0}, choice{lo: 33, hi: 45})
+		if second := s.peek(t, 0).ttl; came != again || first != uint32(second) {
+			t.Errorf("once more: came back %d; TTL %d, told %d", came, first, second)
 		}
+		for range 3 {
+			if ttl, _, came := s.book(visit{client: 0}, choice{lo: 33, hi: 45}); came != early || ttl != 45 {
+				t.Errorf("a third time: came back %d, TTL %d", came, ttl)
+			}
+		}
+		checkSums(t, s.rings[6])
+		if n := s.rings[6].total(stranger); n != 13*each-1 {
+			t.Errorf("%d appointments, want those of all others", n)
+		}
+	})
+}
+
+// writerFrom is a ResponseWriter of a client.
+func writerFrom(r *rule, addr net.Addr) *responseWriter {
+	return &responseWriter{
+		ResponseWriter: addrWriter{new(test.ResponseWriter), addr}, rule: r, meter: meters.get(labels{"", "writer.example.", ""}), qname: "a.example.", qtype: dns.TypeA,
 	}
-	r = &rule{policy: policy{jitter: random}}
-	got := draw(r, positive, 33, 45)
-	if len(got) != 13 || r.schedules[positive].ring != nil {
-		t.Errorf("random: %v", got)
+}
+
+type addrWriter struct {
+	dns.ResponseWriter
+	addr net.Addr
+}
+
+func (w addrWriter) RemoteAddr() net.Addr { return w.addr }
+
+// TestWriterChooses has the choice between the schedule, chance and neither.
+func TestWriterChooses(t *testing.T) {
+	t.Cleanup(meters.settle)
+	const many = 500
+	udp := func(n int) net.Addr { return &net.UDPAddr{IP: host(n)} }
+	unix := func(int) net.Addr { return &net.UnixAddr{Name: "/tmp/socket"} }
+	for _, tt := range []struct {
+		name   string
+		jitter jitter
+		addr   func(n int) net.Addr
+		c      choice
+		ttls   int  // how many different ones
+		booked bool // in the rings
+		lower  bool // in those of other sections
+	}{
+		{"scheduled", scheduled, udp, choice{lo: 33, hi: 45}, 13, true, false},
+		{"scheduled, one TTL", scheduled, udp, choice{lo: 33, hi: 33}, 1, true, false},
+		{"up to the horizon", scheduled, udp, choice{lo: horizon - 2, hi: horizon - 1}, 2, true, false},
+		{"beyond the horizon", scheduled, udp, choice{lo: horizon - 2, hi: horizon}, 3, false, false},
+		{"back at once", scheduled, udp, choice{}, 1, false, false},
+		{"no IP", scheduled, unix, choice{lo: 33, hi: 45}, 13, false, false},
+		{"the lowest are of another section, and nothing was booked", scheduled, udp, choice{lo: 33, hi: 45, lower: true}, 13, true, false},
+		{"random", random, udp, choice{lo: 33, hi: 45}, 13, false, false},
+		{"random, one TTL", random, udp, choice{lo: 33, hi: 33}, 1, false, false},
+		{"off", off, udp, choice{lo: 33, hi: 33}, 1, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &rule{policy: policy{jitter: tt.jitter}, schedule: newSchedule(rand.Uint32N)}
+			got := map[uint32]int{}
+			for n := range many {
+				got[writerFrom(r, tt.addr(n)).choose(tt.c)]++
+			}
+			if len(got) != tt.ttls {
+				t.Errorf("TTLs %v, want %d of them", got, tt.ttls)
+			}
+			for ttl := range got {
+				if ttl < tt.c.lo || ttl > tt.c.hi {
+					t.Errorf("TTL %d", ttl)
+				}
+			}
+			if booked, lower := r.schedule.rings != (rings{}), r.schedule.lower != (rings{}); booked != tt.booked || lower != tt.lower {
+				t.Errorf("booked %v, of other sections %v", booked, lower)
+			}
+			if known := r.schedule.clients.size() > 0; known != tt.booked {
+				t.Errorf("clients are known: %v", known)
+			}
+		})
 	}
+	t.Run("a second choice for a response", func(t *testing.T) {
+		r := &rule{schedule: newSchedule(rand.Uint32N)}
+		w := writerFrom(r, udp(1))
+		w.choose(choice{lo: 180, hi: 300})
+		w.choose(choice{lo: 33, hi: 45, lower: true})
+		if booked, lower := r.schedule.rings != (rings{}), r.schedule.lower != (rings{}); !booked || !lower {
+			t.Errorf("booked %v, of other sections %v", booked, lower)
+		}
+	})
+	t.Run("a name and type, and its letters' case", func(t *testing.T) {
+		r := &rule{schedule: newSchedule(rand.Uint32N)}
+		for i, tt := range []struct {
+			name  string
+			qtype uint16
+			want  int // clients that are known then
+		}{{"a.example.", dns.TypeA, 1}, {"A.exAMPle.", dns.TypeA, 1}, {"a.example.", dns.TypeSRV, 2}, {"b.example.", dns.TypeA, 3}} {
+			w := writerFrom(r, udp(1))
+			w.qname, w.qtype = tt.name, tt.qtype
+			w.choose(choice{lo: 33, hi: 45})
+			n := 0
+			for _, segment := range r.schedule.clients {
+				for _, e := range segment {
+					if e.used {
+						n++
+					}
+				}
+			}
+			if n != tt.want {
+				t.Errorf("query %d: %d clients, want %d", i, n, tt.want)
+			}
+		}
+	})
+}
+
+// TestChoices has what is asked of the schedule for a response.
+func TestChoices(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		options string
+		in      []string
+		want    []choice
+	}{
+		{"low", "", []string{"answer a.example. 5 A 192.0.2.1"}, []choice{{lo: 33, hi: 45, received: 5}}},
+		{"zero", "", []string{"answer a.example. 0 A 192.0.2.1"}, []choice{{lo: 33, hi: 45}}},
+		{"not low", "", []string{"answer a.example. 300 A 192.0.2.1"}, []choice{{lo: 180, hi: 300, slid: true, received: 300}}},
+		{"hardly low", "", []string{"answer a.example. 40 A 192.0.2.1"}, []choice{{lo: 30, hi: 45, slid: true, received: 40}}},
+		{"under max", "max 40", []string{"answer a.example. 5 A 192.0.2.1"}, []choice{{lo: 30, hi: 40, slid: true, received: 5}}},
+		{"low in another section", "", []string{"answer a.example. 300 SRV 0 0 80 b.example.", "additional b.example. 5 A 192.0.2.1"},
+			[]choice{{lo: 180, hi: 300, slid: true, received: 300}, {lo: 33, hi: 45, lower: true, received: 5}}},
+		{"as low in another section", "", []string{"answer a.example. 5 SRV 0 0 80 b.example.", "additional b.example. 5 A 192.0.2.1"}, []choice{{lo: 33, hi: 45, received: 5}}},
+		{"in another section alone", "", []string{"additional b.example. 5 A 192.0.2.1"}, []choice{{lo: 33, hi: 45, received: 5}}},
+		{"a denial", "", []string{"NXDOMAIN", "authority example. 300 SOA " + zoneSOA + " 2"}, []choice{{lo: 5, hi: 8, received: 2}}},
+		{"no records", "", nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newTTLFloor(t, "ttlfloor 30s example {\n "+tt.options+"\n }", nil)
+			var r reading
+			r.read(message(t, tt.in...), dns.TypeSRV, time.Now)
+			var got []choice
+			h.rules[0].decide(r.sets, r.denial, func(c choice) uint32 {
+				got = append(got, c)
+				return c.lo
+			})
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got  %+v\nwant %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestSlowUpstream has a client that is on time, and whose response is not.
+func TestSlowUpstream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, _ *dns.Msg) (int, error) {
+			time.Sleep(4 * time.Second)
+			return 0, w.WriteMsg(message(t, "answer a.example. 5 A 192.0.2.1"))
+		})
+		h := newTTLFloor(t, "ttlfloor 30s example", slow)
+		h.view = t.Name()
+		t.Cleanup(meters.settle)
+		m := meters.get(labels{"", "example.", h.view})
+		for range 2 {
+			ttl := exchange(t, h, "a.example.", dns.TypeA).Answer[0].Header().Ttl
+			time.Sleep(time.Duration(ttl) * time.Second)
+		}
+		if n := counted(t, m.returns[kept]); n != 1 {
+			t.Errorf("%v came back on time, want 1; late: %v", n, counted(t, m.returns[late]))
+		}
+	})
 }

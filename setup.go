@@ -1,7 +1,9 @@
 package ttlfloor
 
 import (
+	"math/rand/v2"
 	"net"
+	"strings"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -27,10 +29,12 @@ func setup(c *caddy.Controller) error {
 	if err != nil {
 		return plugin.Error(pluginName, err)
 	}
-	t := newHandler(rules)
-	if draw, ok := c.Get(chance.Key{}).(func(uint32) uint32); ok {
-		t.draw = draw
+	draw, ok := c.Get(chance.Key{}).(func(uint32) uint32)
+	if !ok {
+		draw = rand.Uint32N // #nosec G404 -- chance, not a secret
 	}
+	t := newHandler(rules, draw)
+	t.block = strings.Join(c.ServerBlockKeys, " ")
 
 	siblings, _ := c.Get(instanceKey{}).([]*TTLFloor)
 	c.Set(instanceKey{}, append(siblings, t))
@@ -49,6 +53,8 @@ func setup(c *caddy.Controller) error {
 			}
 		}
 		t.view = cfg.ViewName
+		all, _ := c.Get(instanceKey{}).([]*TTLFloor)
+		t.inherit(all)
 		return nil
 	})
 	c.OnShutdown(func() error {

@@ -3,6 +3,7 @@ package ttlfloor
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,15 +19,15 @@ import (
 	"github.com/miekg/dns"
 )
 
-// stranger is a plugin that CoreDNS does not have.
-type stranger struct{ plugin.Handler }
+// unknown is a plugin that CoreDNS does not have.
+type unknown struct{ plugin.Handler }
 
-func (stranger) Name() string { return "stranger" }
+func (unknown) Name() string { return "stranger" }
 
 func init() {
 	plugin.Register("stranger", func(c *caddy.Controller) error {
 		c.Next()
-		dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler { return stranger{next} })
+		dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler { return unknown{next} })
 		return nil
 	})
 }
@@ -187,11 +188,11 @@ func TestPlace(t *testing.T) {
 	defer clog.SetOutput(os.Stdout)
 	inside := false
 	for name := range strings.FieldsSeq(stock) {
-		err := checkPlace([]plugin.Handler{named{name: "log"}, named{name: name}, newHandler(nil), named{name: "nomad"}})
+		err := checkPlace([]plugin.Handler{named{name: "log"}, named{name: name}, newHandler(nil, rand.Uint32N), named{name: "nomad"}})
 		if (err != nil) != inside || inside && !strings.Contains(err.Error(), `above "`+name+`:`+name+`"`) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := checkPlace([]plugin.Handler{newHandler(nil), named{name: name}}); err != nil {
+		if err := checkPlace([]plugin.Handler{newHandler(nil, rand.Uint32N), named{name: name}}); err != nil {
 			t.Errorf("%s, inside: %v", name, err)
 		}
 		inside = inside || name == "tsig"

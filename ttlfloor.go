@@ -21,7 +21,6 @@ package ttlfloor
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/coredns/coredns/plugin"
@@ -37,15 +36,19 @@ const pluginName = "ttlfloor"
 type TTLFloor struct {
 	Next plugin.Handler
 
+	rules   []*rule
 	zones   zones
-	view    string                // of the server block; known at startup
-	servers []string              // that have it, as CoreDNS labels its metrics with them; known at startup
-	epoch   time.Time             // second 0 of the schedules, on the clock that does not go back
-	draw    func(n uint32) uint32 // a number below n
+	block   string   // keys of the server block
+	view    string   // of the server block; known at startup
+	servers []string // that have it, as CoreDNS labels its metrics with them; known at startup
 }
 
-func newHandler(rules []*rule) *TTLFloor {
-	return &TTLFloor{zones: newZones(rules), epoch: time.Now(), draw: rand.Uint32N} // #nosec G404 -- chance, not a secret
+// newHandler makes a handler of rules, with chance as a number below n.
+func newHandler(rules []*rule, draw func(n uint32) uint32) *TTLFloor {
+	for _, r := range rules {
+		r.schedule = newSchedule(draw)
+	}
+	return &TTLFloor{rules: rules, zones: newZones(rules)}
 }
 
 // Name implements plugin.Handler.
@@ -58,8 +61,8 @@ func (t *TTLFloor) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 		return plugin.NextOrFailure(pluginName, t.Next, ctx, w, r)
 	}
 	rw := &responseWriter{
-		ResponseWriter: w, handler: t, rule: rule, meter: t.meter(zone, metrics.WithServer(ctx)), seen: seenIn(ctx, t),
-		qtype: r.Question[0].Qtype,
+		ResponseWriter: w, rule: rule, meter: t.meter(zone, metrics.WithServer(ctx)), seen: seenIn(ctx, t),
+		qname: r.Question[0].Name, qtype: r.Question[0].Qtype,
 	}
 	rw.arrived = time.Since(rw.meter.epoch)
 	rw.meter.count(rw.arrived)
@@ -86,14 +89,16 @@ func (t *TTLFloor) match(ctx context.Context, r *dns.Msg) (*zone, *rule) {
 type responseWriter struct {
 	dns.ResponseWriter
 
-	handler *TTLFloor
 	rule    *rule
 	meter   *meter
 	seen    *seen
 	arrived time.Duration // since the meter's epoch
+	qname   string
 	qtype   uint16
-	used    bool    // out is taken
-	out     dns.Msg // the first response that was changed
+	booked  bool          // an appointment was made
+	delay   time.Duration // for which the response is held
+	used    bool          // out is taken
+	out     dns.Msg       // the first response that was changed
 }
 
 var errNoMessage = errors.New(pluginName + ": response message is nil")
@@ -124,6 +129,8 @@ func (w *responseWriter) WriteMsg(m *dns.Msg) error {
 		w.used = true
 		m = r.write(m, out)
 	}
+	w.rule.schedule.smear.hold(w.delay)
+	w.delay = 0
 	return w.ResponseWriter.WriteMsg(m)
 }
 
@@ -133,14 +140,31 @@ func (w *responseWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// choose picks a TTL from lo to hi, both included, for a response that goes out now.
-func (w *responseWriter) choose(k kind, lo, hi uint32) uint32 {
-	t, j := w.handler, w.rule.jitter
+// choose picks a TTL for a response that goes out now.
+func (w *responseWriter) choose(c choice) uint32 {
+	j, s := w.rule.jitter, w.rule.schedule
 	switch {
-	case j == off || j == random && lo == hi:
-		return lo
-	case j == random || hi >= horizon:
-		return lo + t.draw(hi-lo+1)
+	case j == off || c.hi == 0 || j == random && c.lo == c.hi:
+		return c.lo
+	case j == random || c.hi >= horizon:
+		return c.lo + s.draw(c.hi-c.lo+1)
 	}
-	return w.rule.schedules[k].book(int64(time.Since(t.epoch)/(time.Second/ticks)), lo, hi)
+	name := hash(w.qname) ^ uint32(w.qtype)<<16
+	client, ok := clientHash(s.seed, w.RemoteAddr(), name)
+	if !ok {
+		return c.lo + s.draw(c.hi-c.lo+1)
+	}
+	c.lower = c.lower && w.booked
+	w.booked = true
+	v := visit{client: client, name: name, meter: w.meter.number, waited: time.Since(w.meter.epoch) - w.arrived, observe: w.rule.observe}
+	if w.rule.smear > 0 && !v.observe && w.meter.mayHold(w.RemoteAddr()) {
+		v.smear = w.rule.smear
+	}
+	ttl, delay, came := s.book(v, c)
+	w.delay = max(w.delay, delay)
+	if came != again {
+		w.meter.returns[came].Inc()
+		w.seen.came(came)
+	}
+	return ttl
 }

@@ -466,11 +466,11 @@ func TestRewrite(t *testing.T) {
 					in, before, want := message(t, tt.in...), text(message(t, tt.in...)), text(message(t, atEnd(tt.want, end)...))
 					h := newTTLFloor(t, tt.directives, respond(in))
 					h.view = t.Name()
-					h.draw = func(n uint32) uint32 { return (n - 1) * uint32(end) }
 					for _, z := range h.zones.byName {
 						if z.other.jitter == scheduled {
 							z.other.jitter = random // with the same windows
 						}
+						z.other.schedule.draw = func(n uint32) uint32 { return (n - 1) * uint32(end) }
 					}
 					t.Cleanup(meters.settle)
 
@@ -627,7 +627,7 @@ func TestPassedOn(t *testing.T) {
 			_ = w.WriteMsg(message(t, "answer a.example. 2 A 192.0.2.2"))
 			return 0, nil
 		})
-		w := writerFunc{write: func(m *dns.Msg) error {
+		w := writerFunc{ResponseWriter: new(test.ResponseWriter), write: func(m *dns.Msg) error {
 			if first == nil {
 				first, was = m, text(m)
 			} else {
@@ -650,7 +650,7 @@ func TestPassedOn(t *testing.T) {
 	})
 }
 
-// writerFunc is a ResponseWriter that only WriteMsg may be called of.
+// writerFunc is a ResponseWriter that has its own WriteMsg.
 type writerFunc struct {
 	dns.ResponseWriter
 	write func(*dns.Msg) error
