@@ -34,7 +34,7 @@ test: ## all tests but those of dashboards and e2e
 	for module in $(tested); do go test -C $$module ./... || exit; done
 
 race: ## the same under the race detector
-	for module in $(tested); do go test -C $$module -race ./... || exit; done
+	for module in $(tested); do go test -C $$module -race -timeout 30m ./... || exit; done
 
 vet: ## go vet for each system and architecture of a release (a quarter of an hour, the first time)
 # Whatever is about Linux, or Unix, says so in a build constraint: network
@@ -68,18 +68,19 @@ neighbours: ## chains of CoreDNS with and without ttlfloor, judged from outside
 soak: ## a week of ten thousand clients in virtual time (50 minutes)
 	go test -v -run '^TestSoak$$' -timeout 2h . -soak
 
-storm: ## every run of docs/storm.md, in virtual time (ten minutes)
-	go test -C cmd/ttlstorm -v -timeout 1h ./internal/lab -storm
+storm: ## every run of docs/storm.md, in virtual time, and one over sockets (two hours)
+	go test -C cmd/ttlstorm -v -timeout 4h ./internal/lab -storm
+	go test -C cmd/ttlstorm -v -run '^TestBeside$$' . -storm
 
-figures: ## write the figures and tables of docs/storm.md, but for the rows that take minutes
-	go test -C cmd/ttlstorm -run 'TestTables|TestFigures' ./internal/lab -update
+figures: ## write the figures and tables of docs, but for the rows that take minutes; with STORM=-storm those, too
+	go test -C cmd/ttlstorm -run 'TestTables|TestFigures' -timeout 1h ./internal/lab -update $(STORM)
 
 million: ## a million clients in virtual time
 	go test -C cmd/ttlstorm -v -run '^TestMany$$' -timeout 1h ./internal/lab -million
 
 mutants: ## mutation testing of the rules and the schedule, then of what reads a Corefile
-	$(gremlins) -E '^(arrivals|inner|metadata|metrics|parse|setup|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|rootfs|zonename)/'
-	$(gremlins) -E '^(arrivals|inner|message|metadata|metrics|rule|schedule|setup|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|records|rootfs)/'
+	$(gremlins) -E '^(arrivals|handover|inner|metadata|metrics|parse|setup|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|rootfs|zonename)/'
+	$(gremlins) -E '^(arrivals|clients|handover|inner|message|metadata|metrics|ring|rule|schedule|setup|smear|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|records|rootfs)/'
 
 dashboards: ## dashboard and alerting rules, against a real Prometheus (three minutes)
 	go test -C e2e/monitoring $(RACE) -count=1 -v -timeout 30m ./...

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ const (
 	defaultTTL    = 8 // seconds
 	defaultFloor  = 8 // seconds
 )
+
+// loopback is where compare has its servers.
+const loopback = "127.0.0.1"
 
 // The names that compare asks for are those of Linkerd's control plane.
 var linkerd = []question{
@@ -87,10 +91,14 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err := chain.Set(); err != nil {
 		return err
 	}
+	why := oneAddress(netip.MustParseAddr(loopback))
+	if why != "" {
+		_, _ = fmt.Fprintf(stderr, oneLine, why)
+	}
 	var reports []storm.Report
 	for _, t := range treatments {
 		source := &storm.Source{TTL: uint32(*ttl), Change: *change} // #nosec G115 -- at most 3600
-		l := &live{options: o, name: t.Name, model: m, questions: linkerd, source: source, progress: stderr}
+		l := &live{options: o, name: t.Name, model: m, own: why == "", questions: linkerd, source: source, progress: stderr}
 		report, err := withServer(t, source, func(server string) (storm.Report, error) {
 			if err := probe(ctx, server, linkerd[0]); err != nil {
 				return storm.Report{}, err
@@ -139,7 +147,7 @@ func chooseTreatments(names string, floor int) (out []storm.Treatment, err error
 // withServer runs do against a CoreDNS with a treatment that forwards to the
 // source.
 func withServer(t storm.Treatment, source *storm.Source, do func(server string) (storm.Report, error)) (report storm.Report, err error) {
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	conn, err := net.ListenPacket("udp", loopback+":0")
 	if err != nil {
 		return report, err
 	}
@@ -152,7 +160,7 @@ func withServer(t storm.Treatment, source *storm.Source, do func(server string) 
 	defer func() { _ = upstream.Shutdown() }()
 
 	corefile := caddy.CaddyfileInput{
-		Contents:       []byte(t.Corefile("127.0.0.1", "0", conn.LocalAddr().String())),
+		Contents:       []byte(t.Corefile(loopback, "0", conn.LocalAddr().String())),
 		Filepath:       "Corefile",
 		ServerTypeName: "dns",
 	}

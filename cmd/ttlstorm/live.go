@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
@@ -20,12 +21,14 @@ import (
 )
 
 // live is clients that ask a server over sockets. A client that resolves a name
-// is a goroutine, and each of its queries has a port of its own.
+// is a goroutine, and each of its queries has a port of its own. Beside them may be
+// others who ask once, each from an address that nobody else has.
 type live struct {
 	options
 	name      string // of the report
 	model     *client.Model
 	server    string
+	own       bool // each client has an address of its own
 	questions []question
 	source    *storm.Source // that the answers are of, if it is known
 	progress  io.Writer
@@ -33,12 +36,13 @@ type live struct {
 	begin  time.Time
 	limit  *rate.Limiter
 	mu     sync.Mutex
-	record *storm.Record
+	record *storm.Record // of the clients
+	beside *storm.Record // of others
 }
 
 // run lets all clients go on until the time is over or ctx is done.
 func (l *live) run(ctx context.Context) (storm.Report, error) {
-	l.record = storm.NewRecord(l.length)
+	l.record, l.beside = storm.NewRecord(l.length), storm.NewRecord(l.length)
 	l.limit = rate.NewLimiter(rate.Limit(l.rate), max(l.rate/10, 1))
 	l.begin = time.Now()
 	ctx, cancel := context.WithDeadline(ctx, l.begin.Add(l.length))
@@ -50,8 +54,11 @@ func (l *live) run(ctx context.Context) (storm.Report, error) {
 		start := time.Duration(r.Int64N(int64(l.start) + 1))
 		for n, q := range l.questions {
 			r := rand.New(rand.NewPCG(r.Uint64(), uint64(n))) // #nosec G115 G404 -- the same
-			clients.Go(func() { l.resolve(ctx, q, start, r) })
+			clients.Go(func() { l.resolve(ctx, q, l.from(i), start, r) })
 		}
+	}
+	if l.others > 0 {
+		clients.Go(func() { l.strangers(ctx, &clients) })
 	}
 	l.show(ctx)
 	clients.Wait()
@@ -60,7 +67,65 @@ func (l *live) run(ctx context.Context) (storm.Report, error) {
 	if l.source != nil {
 		upstream = l.source.Queries()
 	}
-	return l.record.Report(l.name, took, upstream), nil
+	report := l.record.Report(l.name, took, upstream)
+	if l.others > 0 {
+		report.Beside(l.record, l.beside)
+	}
+	return report, nil
+}
+
+// from is the address of a client, by its number; the zero one leaves it to the system.
+func (l *live) from(n int) netip.Addr {
+	if !l.own {
+		return netip.Addr{}
+	}
+	return addressOf(n)
+}
+
+// strangers has those ask who ask once. They come by chance, as independent programs
+// do, and each has the next address behind those of the clients.
+func (l *live) strangers(ctx context.Context, all *sync.WaitGroup) {
+	r := rand.New(rand.NewPCG(l.seed, 1<<63)) // #nosec G404 -- chance, not a secret; no client's
+	var due time.Duration
+	for n := 0; ; n++ {
+		due += time.Duration(r.ExpFloat64() / float64(l.others) * float64(time.Second))
+		if !sleep(ctx, due-time.Since(l.begin)) || !l.allow(ctx, l.beside) {
+			return
+		}
+		q, from := l.questions[r.IntN(len(l.questions))], l.from(l.clients+n%(addresses-l.clients))
+		c := l.model.New(q.qtype, nil)
+		l.mu.Lock()
+		l.beside.Query(time.Since(l.begin))
+		l.mu.Unlock()
+		all.Go(func() {
+			m, kind := l.exchange(ctx, from, q.name, c.Query())
+			if kind == "" && m.Rcode != dns.RcodeSuccess {
+				kind = dns.RcodeToString[m.Rcode]
+			}
+			if kind != "" && !l.over(ctx) {
+				l.mu.Lock()
+				l.beside.Error(kind)
+				l.mu.Unlock()
+			}
+		})
+	}
+}
+
+// over tells whether the run is. What a query on its way comes to is then not known;
+// its socket may have had the deadline before ctx.
+func (l *live) over(ctx context.Context) bool {
+	return ctx.Err() != nil || time.Since(l.begin) >= l.length
+}
+
+// allow waits until -rate lets a query go, and tells whether ctx is not done.
+func (l *live) allow(ctx context.Context, of *storm.Record) bool {
+	if l.limit.Allow() {
+		return true
+	}
+	l.mu.Lock()
+	of.Error("held back by -rate")
+	l.mu.Unlock()
+	return l.limit.Wait(ctx) == nil
 }
 
 // show keeps a line of progress until ctx is done.
@@ -77,7 +142,7 @@ func (l *live) show(ctx context.Context) {
 			return
 		case <-tick.C:
 			l.mu.Lock()
-			queries, failed := l.record.Queries(), l.record.Errors()
+			queries, failed := l.record.Queries()+l.beside.Queries(), l.record.Errors()+l.beside.Errors()
 			l.mu.Unlock()
 			bar.Describe(progressLine(l.name, queries, failed))
 			_ = bar.Set64(int64(time.Since(l.begin) / time.Second))
@@ -86,17 +151,12 @@ func (l *live) show(ctx context.Context) {
 }
 
 // resolve is one client that resolves one name.
-func (l *live) resolve(ctx context.Context, q question, start time.Duration, r *rand.Rand) {
+func (l *live) resolve(ctx context.Context, q question, from netip.Addr, start time.Duration, r *rand.Rand) {
 	c := l.model.New(q.qtype, r)
 	version, last := -1, time.Duration(-1)
 	for wait := start; sleep(ctx, wait); {
-		if !l.limit.Allow() {
-			l.mu.Lock()
-			l.record.Error("held back by -rate")
-			l.mu.Unlock()
-			if l.limit.Wait(ctx) != nil {
-				break
-			}
+		if !l.allow(ctx, l.record) {
+			break
 		}
 		at := time.Since(l.begin)
 		l.mu.Lock()
@@ -109,8 +169,8 @@ func (l *live) resolve(ctx context.Context, q question, start time.Duration, r *
 		}
 		l.mu.Unlock()
 		due := c.Query()
-		m, kind := l.exchange(ctx, q.name, due)
-		if ctx.Err() != nil {
+		m, kind := l.exchange(ctx, from, q.name, due)
+		if l.over(ctx) {
 			break
 		}
 		version = l.note(due, m, kind, version)
@@ -158,11 +218,17 @@ func (l *live) note(due client.Query, m *dns.Msg, kind string, version int) int 
 
 // exchange asks once, and says what went wrong if no response came that answers
 // the query.
-func (l *live) exchange(ctx context.Context, name string, due client.Query) (*dns.Msg, string) {
+func (l *live) exchange(ctx context.Context, from netip.Addr, name string, due client.Query) (*dns.Msg, string) {
 	q := new(dns.Msg).SetQuestion(name, due.Type)
-	c := dns.Client{Timeout: client.Timeout}
-	if due.TCP {
+	c := dns.Client{Timeout: client.Timeout, Dialer: &net.Dialer{Timeout: client.Timeout}}
+	local := netip.AddrPortFrom(from, 0)
+	switch {
+	case due.TCP && from.IsValid():
+		c.Net, c.Dialer.LocalAddr = "tcp", net.TCPAddrFromAddrPort(local)
+	case due.TCP:
 		c.Net = "tcp"
+	case from.IsValid():
+		c.Dialer.LocalAddr = net.UDPAddrFromAddrPort(local)
 	}
 	m, _, err := c.ExchangeContext(ctx, q, l.server)
 	var netErr net.Error

@@ -1,8 +1,11 @@
 // Command ttlstorm asks a DNS server as programs do that follow TTLs: each of
 // its clients resolves a name, waits until the TTL has run out, and resolves it
-// again. It shows how many queries come of that, how evenly, and of which TTLs.
+// again. It shows how many queries come of that, how evenly, and of which TTLs. A
+// server on loopback sees each client at an address of its own, where the system has
+// that many.
 //
 //	ttlstorm -server 127.0.0.1:1053 -clients 500 -for 2m -model linkerd SRV dst.linkerd.svc.cluster.local
+//	ttlstorm -server 127.0.0.1:1053 -others 400 SRV dst.linkerd.svc.cluster.local
 //	ttlstorm compare -clients 300 -for 90s -png out.png
 package main
 
@@ -68,6 +71,7 @@ type options struct {
 	length  time.Duration
 	start   time.Duration
 	rate    int
+	others  int // queries a second
 	model   string
 	seed    uint64
 	json    string
@@ -82,6 +86,7 @@ func (o *options) flags(f *flag.FlagSet, length time.Duration) {
 	f.DurationVar(&o.length, "for", length, "how long, 2s to 24h")
 	f.DurationVar(&o.start, "start", 20*time.Millisecond, "within which all clients start")
 	f.IntVar(&o.rate, "rate", 20_000, fmt.Sprintf("most queries a second, 1 to %d", maxRate))
+	f.IntVar(&o.others, "others", 0, "queries a second beside the clients, up to -rate; each comes from an address of its own, and never again")
 	f.StringVar(&o.model, "model", "linkerd-unpatched", "how the clients behave: "+strings.Join(modelNames(), ", "))
 	f.Uint64Var(&o.seed, "seed", 1, "of what the clients draw")
 	f.StringVar(&o.json, "json", "", "`file` for all that was measured")
@@ -89,6 +94,9 @@ func (o *options) flags(f *flag.FlagSet, length time.Duration) {
 	f.StringVar(&o.png, "png", "", "`file` for a picture")
 	f.StringVar(&o.svg, "svg", "", "`file` for a picture")
 }
+
+// oneLine warns that the clients have one address, and says why.
+const oneLine = "ttlstorm: all clients ask from one address, since %s; ttlfloor takes them for one client, and spreads them by chance alone\n"
 
 // dash is what both usages say of files.
 const dash = "A file that is - is standard output; the table then goes to standard error.\n\n"
@@ -114,6 +122,8 @@ func (o *options) check() (*client.Model, error) {
 		return nil, usagef("-start %v: it can be 0s to the %v of -for", o.start, o.length)
 	case o.rate < 1 || o.rate > maxRate:
 		return nil, usagef("-rate %d: it can be 1 to %d queries a second", o.rate, maxRate)
+	case o.others < 0 || o.others > o.rate:
+		return nil, usagef("-others %d: it can be 0 to the %d queries a second of -rate", o.others, o.rate)
 	}
 	return m, nil
 }
@@ -158,7 +168,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := probe(ctx, addr, questions[0]); err != nil {
 		return err
 	}
-	l := &live{options: o, model: m, server: addr, questions: questions, progress: stderr, name: addr}
+	why := oneAddress(netip.MustParseAddrPort(addr).Addr())
+	if why != "" {
+		_, _ = fmt.Fprintf(stderr, oneLine, why)
+	}
+	l := &live{options: o, model: m, server: addr, own: why == "", questions: questions, progress: stderr, name: addr}
 	report, err := l.run(ctx)
 	if err != nil {
 		return err
@@ -398,12 +412,17 @@ func render(w io.Writer, flag string, reports []storm.Report) error {
 	return storm.Draw(w, flag, reports)
 }
 
-// writeCSV writes a line per second and a column per report.
+// writeCSV writes a line per second and a column per report, and one more where there
+// were others, for all queries.
 func writeCSV(w io.Writer, reports []storm.Report) error {
 	c := csv.NewWriter(w)
-	head, seconds := append(make([]string, 0, len(reports)+1), "second"), 0
+	head, seconds := append(make([]string, 0, 2*len(reports)+1), "second"), 0
+	var columns [][]int
 	for _, r := range reports {
-		head = append(head, r.Name)
+		head, columns = append(head, r.Name), append(columns, r.Seconds)
+		if r.Others != nil {
+			head, columns = append(head, r.Name+", all"), append(columns, r.Others.Seconds)
+		}
 		seconds = max(seconds, len(r.Seconds))
 	}
 	if err := c.Write(head); err != nil {
@@ -411,10 +430,10 @@ func writeCSV(w io.Writer, reports []storm.Report) error {
 	}
 	for s := range seconds {
 		line := []string{strconv.Itoa(s)}
-		for _, r := range reports {
+		for _, column := range columns {
 			cell := ""
-			if s < len(r.Seconds) {
-				cell = strconv.Itoa(r.Seconds[s])
+			if s < len(column) {
+				cell = strconv.Itoa(column[s])
 			}
 			line = append(line, cell)
 		}

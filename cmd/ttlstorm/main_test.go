@@ -89,6 +89,11 @@ func TestRefuses(t *testing.T) {
 		{[]string{"-server", answering, "-for", "48h", "a.example"}, true, "2s to 24h"},
 		{[]string{"-server", answering, "-start", "-1s", "a.example"}, true, "-start -1s: it can be"},
 		{[]string{"-server", answering, "-rate", "0", "a.example"}, true, "1 to 100000 queries"},
+		{[]string{"-server", answering, "-others", "-1", "a.example"}, true, "-others -1: it can be 0 to the 20000"},
+		{[]string{"-server", answering, "-others", "20001", "a.example"}, true, "0 to the 20000 queries a second of -rate"},
+		{[]string{"-server", answering, "-others", "101", "-rate", "100", "a.example"}, true, "0 to the 100"},
+		{[]string{"-server", answering, "-others", "0.5", "a.example"}, true, `invalid value "0.5"`},
+		{[]string{"compare", "-others", "-400"}, true, "-others -400: it can be"},
 		{[]string{"-bogus"}, true, "-h lists the flags"},
 		{[]string{"-server", closed, "a.example"}, false, "is a DNS server running there?"},
 		{[]string{"-server", garbage, "a.example"}, false, "is a DNS server running there?"},
@@ -383,8 +388,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// TestStory has the defaults of compare, in virtual time: the herd stays, chance
-// thins it out, and the schedule ends it.
+// TestStory has the defaults of compare, and -others 400, in virtual time: the herd
+// stays, chance thins it out, and the schedule ends it.
 func TestStory(t *testing.T) {
 	var o options
 	o.flags(flag.NewFlagSet("", flag.PanicOnError), compareLength)
@@ -392,7 +397,10 @@ func TestStory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, ttl := range []uint32{defaultTTL, 0} {
+	for _, tt := range []struct {
+		ttl    uint32
+		others []lab.Others
+	}{{ttl: defaultTTL}, {}, {defaultTTL, []lab.Others{{Rate: 400}}}} {
 		treatments, err := chooseTreatments("nothing; "+compared, defaultFloor)
 		if err != nil {
 			t.Fatal(err)
@@ -403,7 +411,7 @@ func TestStory(t *testing.T) {
 			synctest.Test(t, func(*testing.T) {
 				res, err = lab.Do(lab.Run{
 					Clients: o.clients, Names: []string{linkerd[0].name, linkerd[1].name}, Model: m, Start: o.start, Length: o.length,
-					Treatment: treatment, Source: &storm.Source{TTL: ttl}, RoundTrip: 25 * time.Millisecond,
+					Treatment: treatment, Source: &storm.Source{TTL: tt.ttl}, RoundTrip: 25 * time.Millisecond, Others: tt.others,
 				})
 			})
 			if err != nil {
@@ -420,7 +428,7 @@ func TestStory(t *testing.T) {
 			got = append(got, settled)
 		}
 		if want := []string{"never", "never", "never", "settled"}; !slices.Equal(got, want) {
-			t.Errorf("TTL %d: %q, want %q", ttl, got, want)
+			t.Errorf("TTL %d beside %v: %q, want %q", tt.ttl, tt.others, got, want)
 		}
 	}
 }

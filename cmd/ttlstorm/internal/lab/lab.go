@@ -45,6 +45,8 @@ type Run struct {
 	Leave   time.Duration // since the start, when every third client goes; 0 is never
 	Restart time.Duration // since the start, when all servers start again, with nothing; 0 is never
 	Reload  time.Duration // since the start, when all servers reload their configuration, which is as before; 0 is never
+
+	Booked func(at, next time.Duration) // is told when a client asks, and when it will again; nil is nobody
 }
 
 // Join is more clients that come within 20 ms.
@@ -155,7 +157,11 @@ func (r *run) do() (Result, error) {
 			r.due.pop()
 			continue
 		}
-		r.due.setTop(e.at + int64(r.ask(c, time.Duration(e.at))))
+		next := e.at + int64(r.ask(c, time.Duration(e.at)))
+		if r.Booked != nil {
+			r.Booked(time.Duration(e.at), time.Duration(next))
+		}
+		r.due.setTop(next)
 	}
 	r.sleep(r.Length)
 	r.end()

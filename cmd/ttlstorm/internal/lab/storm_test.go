@@ -1,15 +1,10 @@
 package lab
 
 import (
-	"bytes"
 	"cmp"
 	"flag"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,8 +20,6 @@ var (
 	seeds   = flag.Uint64("seeds", 0, "have TestHerdIsGone and its like report on so many seeds (-v), rather than judge a few")
 )
 
-const document = "../../../../docs/storm.md"
-
 // The names that linkerd2-proxy asks for all the time.
 var names = []string{"linkerd-dst-headless.linkerd.svc.cluster.local.", "linkerd-policy.linkerd.svc.cluster.local."}
 
@@ -35,13 +28,6 @@ const (
 	rolling = 30 * time.Second
 	change  = 45 * time.Second // of endpoints, in every run
 )
-
-// row is a run of a table.
-type row struct {
-	Run
-	name string // of the treatment, if not its own
-	slow bool   // takes minutes; only with -storm
-}
 
 // base is the run that the others are like: a thousand unpatched proxies that
 // start at once, for five minutes.
@@ -77,200 +63,7 @@ func do(t *testing.T, r Run) (res Result) {
 	return res
 }
 
-// all is a row for each treatment.
-func all(change func(*Run)) (rows []row) {
-	for _, t := range storm.Treatments(30) {
-		r := row{Run: base(t, 30)}
-		change(&r.Run)
-		rows = append(rows, r)
-	}
-	return rows
-}
-
-// tables are those of the document, by their names in it.
-func tables() map[string][]row {
-	out := map[string][]row{
-		"herd":    all(func(*Run) {}),
-		"rolling": all(func(r *Run) { r.Start = rolling }),
-		"ttl5":    all(func(r *Run) { r.Source.TTL = 5 }),
-		"ttl0":    all(func(r *Run) { r.Source.TTL = 0 }),
-		"down": all(func(r *Run) {
-			r.Clients = 100
-			r.Treatment = storm.ServingStale([]storm.Treatment{r.Treatment})[0]
-			r.Source.DownAt, r.Source.UpAt = time.Minute, 4*time.Minute
-		}),
-	}
-	for i, r := range out["ttl0"] {
-		out["ttl0"][i].slow = r.Treatment.Name == "nothing"
-	}
-	for i, r := range out["down"] {
-		out["down"][i].slow = r.Treatment.Name == "cache 30" || r.Treatment.Name == "cache, MINTTL"
-	}
-	start := base(treatment("ttlfloor, scheduled"), 0)
-	start.Start = rolling
-	out["ttl0"] = append(out["ttl0"], row{Run: start, name: "ttlfloor, scheduled, rolling start"})
-
-	jitter := base(treatment("cache 30"), 30)
-	jitter.Model, _ = client.ByName("envoy-jitter")
-	out["herd"] = append(out["herd"], row{Run: jitter, name: "cache 30, Envoy's jitter"})
-	for _, replicas := range []int{3, 10} {
-		for _, name := range []string{"ttlfloor, random", "ttlfloor, scheduled"} {
-			r := base(treatment(name), 30)
-			r.Replicas = replicas
-			out["herd"] = append(out["herd"], row{Run: r, name: fmt.Sprintf("%s, %d replicas", name, replicas)})
-		}
-	}
-
-	for _, node := range []struct {
-		name       string
-		directives []string
-		cluster    string
-	}{
-		{"no ttlfloor", []string{nodeCache}, "cache 30"},
-		{"ttlfloor in the cluster only", []string{nodeCache}, "ttlfloor, scheduled"},
-		{"on the nodes only", []string{"ttlfloor 30", nodeCache}, "cache 30"},
-		{"in both", []string{"ttlfloor 30", nodeCache}, "ttlfloor, scheduled"},
-	} {
-		r := base(treatment(node.cluster), 30)
-		r.PerNode, r.Node, r.Replicas = 30, node.directives, 3
-		out["nodes"] = append(out["nodes"], row{Run: r, name: node.name})
-	}
-
-	for _, m := range client.Models {
-		for _, name := range []string{"cache 30", "ttlfloor, scheduled"} {
-			r := base(treatment(name), 30)
-			r.Model = m
-			out["models"] = append(out["models"], row{Run: r, name: m.Name + ", " + name})
-		}
-	}
-
-	for _, choice := range choicesOfFloor {
-		r := base(choice.treatment(), 30)
-		out["choice"] = append(out["choice"], row{Run: r})
-	}
-	return out
-}
-
 const nodeCache = "cache {\n success 9984 30\n denial 9984 5\n }"
-
-// TestTables does every run of the tables in the document, and compares. With
-// -update it writes them.
-func TestTables(t *testing.T) {
-	text, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := 0
-	got := tablePattern.ReplaceAllStringFunc(string(text), func(old string) string {
-		seen++
-		name := tablePattern.FindStringSubmatch(old)[1]
-		rows, ok := tables()[name]
-		if !ok {
-			t.Errorf("the document has a table %q that is not among the runs", name)
-		}
-		before := strings.Split(old, "\n")
-		var b bytes.Buffer
-		for i, r := range rows {
-			line := ""
-			if 3+i < len(before)-1 {
-				line = before[3+i]
-			}
-			if !r.slow || *full {
-				rep := do(t, r.Run).Report
-				if r.name != "" {
-					rep.Name = r.name
-				}
-				var one bytes.Buffer
-				if err := storm.Markdown(&one, []storm.Report{rep}); err != nil {
-					t.Fatal(err)
-				}
-				lines := strings.Split(strings.TrimSpace(one.String()), "\n")
-				if i == 0 {
-					b.WriteString(lines[0] + "\n" + lines[1] + "\n")
-				}
-				line = lines[2]
-				if name == "herd" && rep.Name == "ttlfloor, scheduled" {
-					line += "\n" + bound(rep)
-				}
-			} else if i == 0 {
-				b.WriteString(before[1] + "\n" + before[2] + "\n")
-			}
-			b.WriteString(line + "\n")
-		}
-		table := fmt.Sprintf("<!-- table %s -->\n%s<!-- end -->", name, b.String())
-		if table != old && !*update {
-			t.Errorf("table %s is\n%s\nwant\n%s", name, old, table)
-		}
-		return table
-	})
-	if seen != len(tables()) {
-		t.Errorf("%d tables in the document, want %d", seen, len(tables()))
-	}
-	if *update && !t.Failed() {
-		if err := os.WriteFile(document, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// bound is a row below a report: the least that its busiest second can be is the
-// mean of the last minute, rounded up to a whole query.
-func bound(r storm.Report) string {
-	busiest := math.Ceil(r.Last.Mean)
-	return fmt.Sprintf("| the bound for that | | | -, %.0f | -, %.2f |%s", busiest, busiest/r.Last.Mean, strings.Repeat(" |", 8))
-}
-
-var tablePattern = regexp.MustCompile(`(?s)<!-- table (\w+) -->\n.*?<!-- end -->`)
-
-// TestFigures compares the figures of the document with those that the runs
-// give, octet by octet. With -update it writes them.
-func TestFigures(t *testing.T) {
-	for file, rows := range map[string][]row{
-		"herd.svg":    {{Run: base(treatment("cache 30"), 30)}, {Run: base(treatment("ttlfloor, random"), 30)}, {Run: base(treatment("ttlfloor, scheduled"), 30)}},
-		"rolling.svg": {{Run: roll("cache 30")}, {Run: roll("ttlfloor, scheduled")}},
-		"nodes.svg":   tables()["nodes"][1:],
-		"down.svg":    few(tables()["down"][1], tables()["down"][7]),
-	} {
-		var reports []storm.Report
-		for _, r := range rows {
-			rep := do(t, r.Run).Report
-			if r.name != "" {
-				rep.Name = r.name
-			}
-			reports = append(reports, rep)
-		}
-		var b bytes.Buffer
-		if err := storm.Draw(&b, "svg", reports); err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(filepath.Dir(document), file)
-		if *update {
-			if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		old, err := os.ReadFile(path)
-		if err != nil || !bytes.Equal(old, b.Bytes()) {
-			t.Errorf("%s is not what the runs give (%v); make figures", path, err)
-		}
-	}
-}
-
-func roll(name string) Run {
-	r := base(treatment(name), 30)
-	r.Start = rolling
-	return r
-}
-
-// few makes runs small enough to spin for minutes.
-func few(rows ...row) (out []row) {
-	for _, r := range rows {
-		r.Clients = 5
-		out = append(out, r)
-	}
-	return out
-}
 
 // judge holds the busiest seconds of runs, one for each seed, against the most that
 // they may be over the mean. With -seeds it reports them, and judges nothing.
@@ -300,7 +93,7 @@ func TestHerdIsGone(t *testing.T) {
 	for _, tt := range []struct {
 		replicas int
 		most     float64
-	}{{1, 1.03}, {3, 1.08}, {10, 1.10}} {
+	}{{1, 1.03}, {3, 1.13}, {10, 1.14}} {
 		minutes := make([][]storm.Span, 5)
 		for seed := range cmp.Or(*seeds, fewSeeds) {
 			r := base(treatment("ttlfloor, scheduled"), 30)
@@ -337,10 +130,10 @@ func TestHerdReturns(t *testing.T) {
 }
 
 // TestRestart has the servers start again, with empty caches and schedules, after
-// six minutes: a fleet that was spread is uneven for two more, far from a herd.
+// six minutes: a fleet that was spread is uneven for three more, far from a herd.
 func TestRestart(t *testing.T) {
 	for _, replicas := range []int{1, 3} {
-		bounds := []float64{1.48, 1.15, 1.05, 1.05}
+		bounds := []float64{1.27, 1.40, 1.16, 1.09}
 		minutes := make([][]storm.Span, len(bounds))
 		for seed := range cmp.Or(*seeds, fewSeeds) {
 			r := base(treatment("ttlfloor, scheduled"), 30)

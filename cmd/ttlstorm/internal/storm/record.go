@@ -149,6 +149,23 @@ type Report struct {
 	TTLs       map[uint32]int `json:"ttls"` // how many responses had it
 	Errors     map[string]int `json:"errors"`
 	Seconds    []int          `json:"queries_per_second"`
+	Others     *Others        `json:"others,omitempty"` // nil if there were none
+}
+
+// Others are those who asked beside the clients. What else a Report says is of the
+// clients alone.
+type Others struct {
+	Queries int            `json:"queries"` // of others
+	Errors  map[string]int `json:"errors"`  // of others
+	First   Span           `json:"all_first,omitzero"`
+	Last    Span           `json:"all_last,omitzero"`
+	Seconds []int          `json:"all_queries_per_second"`
+}
+
+// Beside adds what came of others in the run that r is of.
+func (r *Report) Beside(clients, others *Record) {
+	all := clients.With(others).Report(r.Name, r.Length, 0)
+	r.Others = &Others{Queries: others.queries, Errors: others.errors, First: all.First, Last: all.Last, Seconds: all.Seconds}
 }
 
 // enough is how many generations a run has to have before it tells that a herd

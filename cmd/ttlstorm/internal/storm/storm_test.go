@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -216,7 +217,7 @@ func TestTables(t *testing.T) {
 		if !strings.HasSuffix(md.String(), "|\n"+tt.line) {
 			t.Errorf("got\n%swant\n%s", &md, tt.line)
 		}
-		if err := Text(&txt, []Report{tt.report}); err != nil || strings.Count(txt.String(), "\n") != len(columns) {
+		if err := Text(&txt, []Report{tt.report}); err != nil || strings.Count(txt.String(), "\n") != len(columns)+len(offsetLines) {
 			t.Errorf("%v:\n%s", err, &txt)
 		}
 		text, err := json.Marshal(tt.report)
@@ -227,6 +228,51 @@ func TestTables(t *testing.T) {
 			if got := bytes.Contains(text, []byte(strconv.Quote(key))); got != tt.whole {
 				t.Errorf("%s: %s in the JSON: %v", tt.report.Name, key, got)
 			}
+		}
+	}
+}
+
+// TestBeside has ten clients and three others in each second. The clients of the last two
+// are within one second by another offset. What is said of them is the same with others
+// and without.
+func TestBeside(t *testing.T) {
+	const length = 4 * time.Second
+	clients, others := NewRecord(length), NewRecord(length)
+	for second, ms := range []int{700, 700, 700, 100} {
+		begin := time.Duration(second) * time.Second
+		for range 10 {
+			clients.Query(begin + time.Duration(ms)*time.Millisecond)
+		}
+		for range 3 {
+			others.Query(begin + 200*time.Millisecond)
+		}
+	}
+	others.Error("timeout")
+	alone := clients.Report("a", length, 0)
+	both := alone
+	both.Beside(clients, others)
+	if both.Queries != 40 || both.Last != alone.Last || both.Last.Second != 10 || both.Last.Offset != 20 || len(both.Errors) > 0 {
+		t.Errorf("the clients are %+v", both)
+	}
+	o := both.Others
+	if o.Queries != 12 || o.Errors["timeout"] != 1 || o.Last.Queries != 26 || !slices.Equal(o.Seconds, []int{13, 13, 13, 13}) {
+		t.Errorf("the others are %+v", o)
+	}
+	var txt bytes.Buffer
+	if err := Text(&txt, []Report{alone, both}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(txt.String()) {
+		got = append(got, strings.Join(strings.Fields(line), " "))
+	}
+	for _, want := range []string{
+		"busiest second by any offset 10, 20 10, 20", "over the mean 1.00, 2.00 1.00, 2.00",
+		"others: queries - 12", "others: errors - timeout 1", "all: busiest second - 13, 13", "all: over the mean - 1.00, 1.00",
+		"all: by any offset - 13, 23", "all: by any offset, over the mean - 1.00, 1.77", "all: dispersion - 0.00, 0.00",
+	} {
+		if !slices.Contains(got, want) {
+			t.Errorf("no line %q in\n%s", want, &txt)
 		}
 	}
 }
