@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -180,7 +181,8 @@ func TestSpread(t *testing.T) {
 			for n := range each {
 				name := []string{dstHeadless, policy}[(i+n)%2]
 				sent := time.Now()
-				m, err := exchange(p.dns, name, dns.TypeSRV)
+				client := net.IPv4(127, 2, byte(i), byte(n+1)) // each is seen once
+				m, err := exchangeFrom(client, patience, p.dns, name, dns.TypeSRV)
 				if err == nil && len(m.Answer) != 6 {
 					err = fmt.Errorf("%d answers", len(m.Answer))
 				}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,16 @@ func exchange(addr, name string, qtype uint16) (*dns.Msg, error) {
 
 // exchangeWithin waits no longer than a time for the response.
 func exchangeWithin(d time.Duration, addr, name string, qtype uint16) (*dns.Msg, error) {
+	return exchangeFrom(nil, d, addr, name, qtype)
+}
+
+// exchangeFrom asks from an address of this machine, by which the schedule tells
+// clients apart; nil leaves it to the system.
+func exchangeFrom(client net.IP, d time.Duration, addr, name string, qtype uint16) (*dns.Msg, error) {
 	c := dns.Client{Timeout: d, UDPSize: 4096}
+	if client != nil {
+		c.Dialer = &net.Dialer{Timeout: d, LocalAddr: &net.UDPAddr{IP: client}}
+	}
 	m := new(dns.Msg).SetQuestion(name, qtype)
 	m.SetEdns0(4096, false)
 	r, _, err := c.Exchange(m, addr)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -27,15 +28,19 @@ type pod struct {
 	earliest, latest time.Time
 }
 
-// fleet has so many pods ask the node for a name at once.
-func fleet(t *testing.T, pods int, name string) []pod {
+// fleet has so many pods ask the node for a name at once. Each has an address of its own,
+// as in a cluster, by its number from first on: the schedule takes those who share one for
+// one client.
+func fleet(t *testing.T, first, pods int, name string) []pod {
 	t.Helper()
 	all := make([]pod, pods)
 	var wg sync.WaitGroup
 	for i := range all {
 		wg.Go(func() {
+			n := first + i
+			from := net.IPv4(127, 1, byte(n>>8), byte(n)) // #nosec G115 -- octets
 			sent := time.Now()
-			m, err := ask(node, name, dns.TypeSRV)
+			m, err := askFrom(from, patience, node, name, dns.TypeSRV)
 			if err != nil || len(m.Answer) != 2 {
 				t.Errorf("pod %d: %v\n%v", i, err, m)
 				return
@@ -62,7 +67,10 @@ type wave struct {
 // the cache is three seconds old.
 func waves(t *testing.T) (both [2]wave) {
 	t.Helper()
-	const lifetime = 30 // of an entry, in seconds
+	const (
+		lifetime = 30 // of an entry, in seconds
+		pods     = 60 // of a fleet
+	)
 	for round := range 5 {
 		begin := time.Now()
 		name := fmt.Sprintf("round-%d%s", round, fleets)
@@ -74,7 +82,7 @@ func waves(t *testing.T) (both [2]wave) {
 		for i, age := range []uint32{0, 3} {
 			eventually(t, "the cache counts down", func() bool { return ttlOf(t, node, younger, dns.TypeA) <= lifetime-age })
 			both[i].most = ttlOf(t, node, younger, dns.TypeA)
-			both[i].pods = fleet(t, 60, name)
+			both[i].pods = fleet(t, i*pods, pods, name)
 			both[i].least = ttlOf(t, node, older, dns.TypeA)
 		}
 		if time.Since(begin) < (lifetime-1)*time.Second {
@@ -128,8 +136,12 @@ func TestSpread(t *testing.T) {
 	for _, n := range certain {
 		busiest = max(busiest, n)
 	}
-	if seconds < 12 || busiest > pods/6 {
-		t.Errorf("%d of %d pods come back in one second, and all of them in %d", busiest, pods, seconds)
+	most := pods / 6
+	if both[1].least >= 26 { // the windows are wide, and chance would have more than this
+		most = pods / 10
+	}
+	if seconds < 12 || busiest > most {
+		t.Errorf("%d of %d pods come back in one second, and all of them in %d; want at most %d, in 12", busiest, pods, seconds, most)
 	}
 }
 

@@ -178,7 +178,16 @@ func ask(host, name string, qtype uint16) (*dns.Msg, error) {
 
 // askFor waits no longer than a time for the response.
 func askFor(within time.Duration, host, name string, qtype uint16) (*dns.Msg, error) {
-	m, _, err := (&dns.Client{Timeout: within}).Exchange(new(dns.Msg).SetQuestion(name, qtype), net.JoinHostPort(host, "53"))
+	return askFrom(nil, within, host, name, qtype)
+}
+
+// askFrom asks from an address, or from the system's if that is nil.
+func askFrom(from net.IP, within time.Duration, host, name string, qtype uint16) (*dns.Msg, error) {
+	c := dns.Client{Timeout: within, Dialer: &net.Dialer{Timeout: within}}
+	if from != nil {
+		c.Dialer.LocalAddr = &net.UDPAddr{IP: from}
+	}
+	m, _, err := c.Exchange(new(dns.Msg).SetQuestion(name, qtype), net.JoinHostPort(host, "53"))
 	return m, err
 }
 
