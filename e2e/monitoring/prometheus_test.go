@@ -152,15 +152,25 @@ func (s *server) rules(t *testing.T) (out []rule) {
 // labels that tell it from others of the name.
 func (s *server) alerts(t *testing.T) map[string]bool {
 	t.Helper()
+	out := map[string]bool{}
+	for alert := range s.descriptions(t) {
+		out[alert] = true
+	}
+	return out
+}
+
+// descriptions returns what the alerts say, by the same names.
+func (s *server) descriptions(t *testing.T) map[string]string {
+	t.Helper()
 	var data struct {
-		Alerts []struct{ Labels map[string]string }
+		Alerts []struct{ Labels, Annotations map[string]string }
 	}
 	if err := s.get("alerts", nil, &data); err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]bool{}
+	out := map[string]string{}
 	for _, a := range data.Alerts {
-		out[fmt.Sprintf("%s zone=%s path=%s", a.Labels["alertname"], a.Labels["zone"], a.Labels["path"])] = true
+		out[fmt.Sprintf("%s zone=%s path=%s", a.Labels["alertname"], a.Labels["zone"], a.Labels["path"])] = a.Annotations["description"]
 	}
 	return out
 }

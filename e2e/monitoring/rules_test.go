@@ -18,6 +18,7 @@ const (
 	rulesTestFile = "../../deploy/monitoring/rules_test.yaml"
 	operatorFile  = "../../deploy/monitoring/prometheusrule.yaml"
 	runbooksFile  = "../../docs/runbooks.md"
+	sizingFile    = "../../docs/operations.md"
 	runbooksURL   = "https://github.com/ttlfloor/ttlfloor/blob/main/docs/runbooks.md"
 )
 
@@ -59,7 +60,7 @@ func TestRules(t *testing.T) {
 
 // TestRulesForm holds the rules to what promtool does not ask for.
 func TestRulesForm(t *testing.T) {
-	recorded := regexp.MustCompile(`^(zone|server|instance):coredns_[a-z_]+:(rate|max|last)5m$`)
+	recorded := regexp.MustCompile(`^(zone|server|instance):coredns_[a-z_]+:(rate|ratio_rate|max|last)5m$`)
 	runbooks := read(t, runbooksFile)
 	var cases struct {
 		Tests []struct {
