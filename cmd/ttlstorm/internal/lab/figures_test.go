@@ -162,7 +162,7 @@ func (p panel) plot(t *testing.T) *plot.Plot {
 		out.X.Scale = plot.InvertedScale{Normalizer: plot.LinearScale{}}
 	}
 	out.X.Tick.Marker = p.ticks()
-	out.Legend.Top, out.Legend.TextStyle.Font.Size = true, 9
+	out.Legend.Top, out.Legend.Left, out.Legend.TextStyle.Font.Size = true, true, 9
 	out.X.Tick.Label.Font.Size, out.Y.Tick.Label.Font.Size = 8, 8
 	for _, c := range p.curves {
 		if c.ink == filled {
@@ -275,8 +275,8 @@ func phasesFigure(t *testing.T) []byte {
 	for _, name := range []string{"start over 30 s", "start over 30 s, 5,000"} {
 		p := panel{
 			title: fmt.Sprintf("%d clients, start over 30 s", named(phases, name).run("scheduled", 1, tableSeed).Clients),
-			x:     "minutes since the start", y: "busiest second, any offset / mean",
-			min: plotter.XY{X: 1, Y: 1}, max: plotter.XY{X: 20, Y: 2},
+			x:     "minutes since the start", y: "over the mean, any offset",
+			min: plotter.XY{X: 1, Y: 1}, max: plotter.XY{X: 20, Y: 2.5},
 		}
 		for jitter, as := range map[string]ink{"random": dashed, "scheduled": solid} {
 			c := curve{name: jitter, ink: as}
