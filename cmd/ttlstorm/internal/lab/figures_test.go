@@ -14,13 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
-
-	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 )
 
 // figures are those of docs/storm.md and docs/design.md, by their files.
