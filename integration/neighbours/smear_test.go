@@ -92,8 +92,10 @@ func TestSmearDrops(t *testing.T) {
 		t.Log("nothing is shown: the machine was busy in every spell of a second")
 	case a.burst < room:
 		t.Log("nothing is shown: the machine answers so slowly that it spreads the clients")
-	case a.dropped == 0 || b.dropped > a.dropped/100:
-		t.Error("want some dropped without smear, and a hundredth of that at most with it")
+	case a.dropped == 0 && b.dropped == 0:
+		t.Log("nothing is shown: the server is so fast that it drops nothing")
+	case b.dropped > a.dropped/100:
+		t.Error("want a hundredth at most of what is dropped without smear")
 	}
 }
 
