@@ -99,12 +99,12 @@ func parseRule(c *caddy.Controller) (*rule, error) {
 		if err = parseOption(&at, r, args); err != nil {
 			return nil, err
 		}
+		if r.smear > 0 && r.jitter != scheduled {
+			return nil, at.Errf("%q: smear needs a jitter that is scheduled, or none; accepted is to leave one of the two out", strings.Join(append([]string{option}, args...), " "))
+		}
 	}
 	if r.zero == 0 {
 		r.zero = r.floor
-	}
-	if r.smear > 0 && r.jitter != scheduled {
-		return nil, c.Errf("smear %q goes with a schedule only; accepted is it without jitter, or with one that is scheduled", r.smear)
 	}
 	if !given["negative"] {
 		r.negative = min(defaultNegative, r.max)

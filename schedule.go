@@ -18,8 +18,8 @@ const (
 // schedule arranges when the clients of a rule come back. It is safe for concurrent use.
 //
 // A client that follows TTLs comes back when its own has run out, so a TTL is an
-// appointment. By Little's law the outstanding ones bring the sum of 1/TTL queries a
-// second as long as their clients go on, and that is the fair share of every second.
+// appointment. By Little's law N clients that come back after T seconds bring N/T queries
+// a second, and that is the fair share of every second.
 // A response takes a second of its window that has less than its share.
 //
 // An appointment is only worth what it will be kept. So clients are remembered: those
@@ -32,10 +32,10 @@ type schedule struct {
 
 	mu      sync.Mutex
 	clients clients
-	names   [512]name // by the hash of name and type
-	rings   rings     // of the section that a client acts on
-	lower   rings     // of other sections
-	turn    uint32    // where the search for the emptiest second starts
+	asked   [512]question // by the hash of name and type
+	rings   rings         // of the section that a client acts on
+	lower   rings         // of other sections
+	turn    uint32        // where the search for the emptiest second starts
 	smear   smear
 }
 
@@ -45,8 +45,8 @@ func newSchedule(draw func(n uint32) uint32) *schedule {
 	return s
 }
 
-// name is what is known of a name and type whose TTLs are chosen. Ticks are modulo 2^32.
-type name struct {
+// question is what is known of a name and type whose TTLs are chosen. Ticks are modulo 2^32.
+type question struct {
 	hash     uint32
 	received uint32 // TTL that it came with last, in seconds
 	hi       uint32 // end of its last window, in seconds; 0 if there was none
@@ -62,23 +62,23 @@ type rings [13]*ring
 // down: their clients meet again in windows of all lengths.
 const roamers = 0
 
-// ringOf returns the number of the ring for a choice for a name, and whether its TTLs
-// count down.
+// ringOf returns the number of the ring for a choice for a name and type, by their hash,
+// and whether its TTLs count down.
 func (s *schedule) ringOf(hash uint32, now int64, c choice) (ring uint8, counts bool) {
-	const patience = 600 * ticks
-	tick := uint32(now) // #nosec G115 -- modulo 2^32
-	n := &s.names[hash%uint32(len(s.names))]
-	if n.hash != hash || n.hi == 0 {
-		*n = name{hash: hash, received: c.received, hi: c.hi, counts: tick, roams: tick}
+	const settled = 600 * ticks // for how long it has to stay the same
+	tick := uint32(now)         // #nosec G115 -- modulo 2^32
+	q := &s.asked[hash%uint32(len(s.asked))]
+	if q.hash != hash || q.hi == 0 {
+		*q = question{hash: hash, received: c.received, hi: c.hi, counts: tick, roams: tick}
 	}
-	if n.received != c.received {
-		n.received, n.counts = c.received, tick+patience
+	if q.received != c.received {
+		q.received, q.counts = c.received, tick+settled
 	}
-	if n.hi != c.hi {
-		n.hi, n.roams = c.hi, tick+patience
+	if q.hi != c.hi {
+		q.hi, q.roams = c.hi, tick+settled
 	}
-	counts = int32(n.counts-tick) > 0 // #nosec G115 -- modulo 2^32
-	if int32(n.roams-tick) > 0 {      // #nosec G115 -- modulo 2^32
+	counts = int32(q.counts-tick) > 0 // #nosec G115 -- modulo 2^32
+	if int32(q.roams-tick) > 0 {      // #nosec G115 -- modulo 2^32
 		return roamers, counts
 	}
 	return uint8(bits.Len32(c.hi)), counts // #nosec G115 -- few
@@ -206,7 +206,7 @@ func (s *schedule) choose(v *view, c choice, from int64) uint32 {
 			return ttl(i)
 		}
 	}
-	s.turn++ // so that equals take turns, in the far half first where the near one costs
+	s.turn++ // so that equals take turns, the far ones first where near ones cost
 	near := uint32(0)
 	if c.slid {
 		near = n / 3
