@@ -413,6 +413,51 @@ func TestRingOfCounts(t *testing.T) {
 	}
 }
 
+// TestBookCounts has a window that was slid down. Its clients are sent farther while it
+// costs queries, and not where the TTL counts down in a cache, which ends it anyway.
+func TestBookCounts(t *testing.T) {
+	for received, far := range map[uint32]bool{60: true, 59: false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSchedule(highest)
+			s.book(visit{client: 1 << 32, name: 1}, choice{lo: 36, hi: 60, slid: true, received: 60})
+			s.book(visit{client: 2 << 32, name: 1}, choice{lo: 36, hi: 60, slid: true, received: received})
+			sum := uint64(0)
+			for _, part := range s.rings[6].shares {
+				sum += part[stranger]
+			}
+			costs, ends := choice{lo: 36, hi: 60, slid: true}, choice{lo: 36, hi: 60}
+			want := costs.rate() + ends.rate()
+			if far {
+				want = 2 * costs.rate()
+			}
+			if sum != want {
+				t.Errorf("received %d: the shares are %d, want %d", received, sum, want)
+			}
+		})
+	}
+}
+
+// TestLowerOnceMore has a client that asks once more when what is left of the lower TTL is
+// too little for its window. It gets another one, and keeps that.
+func TestLowerOnceMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, v := newSchedule(highest), visit{client: 1, name: 1}
+		primary, lower := choice{lo: 180, hi: 300, slid: true}, choice{lo: 33, hi: 33, lower: true}
+		s.book(v, primary)
+		s.book(v, lower)
+		wait(15)
+		_, _, came := s.book(v, primary)
+		ttl, _, _ := s.book(v, lower)
+		if came != again || ttl != 33 {
+			t.Fatalf("once more: came back %d, TTL %d", came, ttl)
+		}
+		wait(int64(ttl) * ticks)
+		if _, _, came := s.book(v, primary); came != kept {
+			t.Errorf("came back %d, want kept", came)
+		}
+	})
+}
+
 // TestBook follows one client through visits, and looks at its appointment each time.
 func TestBook(t *testing.T) {
 	const back = 1 << 20 // ticks; with these, when its TTL has run out, and as many more

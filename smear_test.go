@@ -198,6 +198,61 @@ func TestSmearHolds(t *testing.T) {
 	})
 }
 
+// TestSmearPasses has a great ring whose clients are over: they are in no share any more.
+func TestSmearPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSchedule(rand.Uint32N)
+		for client := range uint64(60_000) { // 200 a second, two a moment
+			s.book(visit{client: mix(client), name: 2}, choice{lo: 300, hi: 300})
+		}
+		time.Sleep(301 * time.Second)
+		held := 0
+		for client := range uint64(6) {
+			if _, delay, _ := s.book(visit{client: mix(1<<20 + client), name: 1, smear: 100 * time.Millisecond}, choice{lo: 33, hi: 33}); delay > 0 {
+				held++
+			}
+		}
+		if held == 0 {
+			t.Error("nobody is held of six that come back at once")
+		}
+	})
+}
+
+// TestWriterHolds has the responses that a rule with smear has held.
+func TestWriterHolds(t *testing.T) {
+	t.Cleanup(meters.settle)
+	udp := func(n int) net.Addr { return &net.UDPAddr{IP: host(n)} }
+	for _, tt := range []struct {
+		name    string
+		addr    func(n int) net.Addr
+		smear   time.Duration
+		observe bool
+		held    bool
+	}{
+		{"over UDP", udp, 100 * time.Millisecond, false, true},
+		{"over TCP", func(n int) net.Addr { return &net.TCPAddr{IP: host(n)} }, 100 * time.Millisecond, false, false},
+		{"a trial", udp, 100 * time.Millisecond, true, false},
+		{"without the option", udp, 0, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &rule{schedule: newSchedule(rand.Uint32N), smear: tt.smear, observe: tt.observe}
+				held := false
+				for n := range 100 {
+					w := writerFrom(r, tt.addr(n))
+					w.meter = meters.get(labels{"dns://:53", "writer.example.", t.Name()})
+					w.arrived = time.Since(w.meter.epoch)
+					w.choose(choice{lo: 33, hi: 33})
+					held = held || w.delay > 0
+				}
+				if held != tt.held {
+					t.Errorf("held: %v", held)
+				}
+			})
+		})
+	}
+}
+
 // TestMayHold has the transports on which a response can be held.
 func TestMayHold(t *testing.T) {
 	udp, tcp := &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1)}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}
