@@ -9,9 +9,10 @@
 //
 // The mechanism: per zone, the lowest TTL of a response is raised to a floor
 // and moved to a second of a window above it: message.go reads what came, rule.go
-// decides, message.go writes what goes out. A TTL is an appointment, and a server sees all
-// of its clients, so it gives out the second in which the fewest others will be
-// back (schedule.go).
+// decides, message.go writes what goes out. A TTL is an appointment, and a server
+// sees all of its clients. So it gives out the second in which the fewest others
+// will be back (schedule.go, ring.go), and remembers which clients keep their
+// appointments (clients.go). docs/design.md says why.
 //
 // The evidence: TestHerd runs a fleet that starts all at once against the real
 // *cache* in virtual time, and prints the busiest second over the mean, minute
