@@ -27,6 +27,8 @@ const (
 type ring struct {
 	slots  []slot                   // around the end; a power of two of seconds
 	next   int64                    // least tick that is still to come
+	booked uint32                   // how many were made since the last tick
+	counts [ticks][standings]uint32 // sums of slot.counts, for each part of a second
 	shares [ticks][standings]uint64 // sums of slot.rates, for each part of a second
 }
 
@@ -57,10 +59,14 @@ func (r *ring) grow(seconds uint32) {
 // pass takes off the appointments up to a tick, those of that tick included: their
 // clients are on their way in.
 func (r *ring) pass(now int64) {
+	if r.next <= now {
+		r.booked = 0
+	}
 	r.next = max(r.next, now+1-int64(len(r.slots))) // all of them; the loop would go round for nothing
 	for ; r.next <= now; r.next++ {
 		s, part := r.slot(r.next), r.next%ticks
 		for of := range standings {
+			r.counts[part][of] -= s.counts[of]
 			r.shares[part][of] -= s.rates[of]
 		}
 		*s = slot{}
@@ -72,7 +78,9 @@ func (r *ring) add(tick int64, of standing, rate uint64) {
 	s := r.slot(tick)
 	s.counts[of]++
 	s.rates[of] += rate
+	r.counts[tick%ticks][of]++
 	r.shares[tick%ticks][of] += rate
+	r.booked++
 }
 
 // remove takes back an appointment, if it is still to come.
@@ -87,6 +95,7 @@ func (r *ring) remove(tick int64, of standing) {
 	rate := s.rates[of] / uint64(s.counts[of])
 	s.counts[of]--
 	s.rates[of] -= rate
+	r.counts[tick%ticks][of]--
 	r.shares[tick%ticks][of] -= rate
 }
 
@@ -96,23 +105,49 @@ type view struct {
 	of     standing
 	shares [standings]uint32 // whole appointments that are fair in a tick
 	share  uint32            // sum of them
+	far    bool              // of seconds that are equally empty, the far ones come first
 }
 
 // view rounds the sum of the shares: replicas that know nothing of each other have
-// small ones, and each rounded up would add up to too much. down rounds it down,
-// where more than that would cost queries.
-func (r *ring) view(part int64, of standing, down bool) view {
+// small ones, and each rounded up would add up to too much. It rounds down where more
+// than that would cost queries. There the far seconds are better too, unless the window
+// has to break up a crowd, or hardly anybody asks.
+func (r *ring) view(part int64, of standing, c choice) view {
 	v := view{ring: r, of: of}
 	sum := uint64(perSecond / 2)
-	if down {
+	if c.slid {
 		sum = 0
 	}
 	for i := range of + 1 {
-		sum += r.shares[part][i]
+		sum += r.share(part, i, c.rate())
 		v.shares[i] = uint32(min(sum/perSecond, math.MaxUint32)) - v.share // #nosec G115 -- in range
 		v.share += v.shares[i]
 	}
+	v.far = c.slid && r.busy() && r.booked <= 2*v.share
 	return v
+}
+
+// share is what the appointments of a standing bring to the queries per second of a
+// part of it. Those in much shorter windows than one of some rate have clients that will
+// get long windows too, and would fill the near end of this one until then: they count
+// as if they were in it already.
+func (r *ring) share(part int64, of standing, rate uint64) uint64 {
+	share, here := r.shares[part][of], uint64(r.counts[part][of])*rate
+	if share/2 > here {
+		return here
+	}
+	return share
+}
+
+// busy tells whether a client comes in every other second at least.
+func (r *ring) busy() bool {
+	sum := uint64(0)
+	for part := range r.shares {
+		for _, share := range r.shares[part] {
+			sum += share
+		}
+	}
+	return sum >= perSecond/2
 }
 
 // load is how full a tick is or will be. Those who are surer to come have their share

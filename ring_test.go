@@ -10,15 +10,17 @@ import (
 // checkSums checks the sums of a ring against its slots.
 func checkSums(t *testing.T, r *ring) {
 	t.Helper()
+	var counts [ticks][standings]uint32
 	var shares [ticks][standings]uint64
 	for tick := r.next; tick < r.next+int64(len(r.slots)); tick++ {
 		s := r.slot(tick)
 		for of := range standings {
+			counts[tick%ticks][of] += s.counts[of]
 			shares[tick%ticks][of] += s.rates[of]
 		}
 	}
-	if shares != r.shares {
-		t.Fatalf("the sums are %v, of the slots they are %v", r.shares, shares)
+	if shares != r.shares || counts != r.counts {
+		t.Fatalf("the sums are %v of %v, of the slots they are %v of %v", r.shares, r.counts, shares, counts)
 	}
 }
 
@@ -209,8 +211,9 @@ func TestViewRounds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var r ring
-			r.shares[3] = tt.shares
-			v := r.view(3, tt.of, tt.down)
+			r.shares[3], r.counts[3] = tt.shares, [standings]uint32{most, most, most}
+			c := choice{lo: 1, hi: 1, slid: tt.down}
+			v := r.view(3, tt.of, c)
 			sum := uint32(0)
 			for _, share := range tt.want {
 				sum += share
@@ -218,8 +221,77 @@ func TestViewRounds(t *testing.T) {
 			if v.shares != tt.want || v.share != sum || v.of != tt.of || v.ring != &r {
 				t.Errorf("got %v, in all %d, for %d; want %v, %d and %d", v.shares, v.share, v.of, tt.want, sum, tt.of)
 			}
-			if v := r.view(2, tt.of, tt.down); v.share != 0 {
+			if v := r.view(2, tt.of, c); v.share != 0 {
 				t.Errorf("another part of the second has a share of %d", v.share)
+			}
+		})
+	}
+}
+
+// TestViewShares has appointments in shorter windows count as if they were in this one,
+// where they are less than half as long.
+func TestViewShares(t *testing.T) {
+	for _, tt := range []struct {
+		booked, c choice
+		want      uint32 // of 4,200
+	}{
+		{choice{lo: 42, hi: 42}, choice{lo: 42, hi: 42}, 100},
+		{choice{lo: 42, hi: 42}, choice{lo: 30, hi: 30}, 100},
+		{choice{lo: 42, hi: 42}, choice{lo: 84, hi: 84}, 100},
+		{choice{lo: 42, hi: 42}, choice{lo: 86, hi: 86}, 49},
+		{choice{lo: 42, hi: 42}, choice{lo: 210, hi: 210}, 20},
+		{choice{lo: 42, hi: 42}, choice{lo: 150, hi: 229, slid: true}, 20}, // as 210
+	} {
+		var r ring
+		r.grow(64)
+		r.pass(4)
+		for range 4200 {
+			r.add(200, follower, tt.booked.rate())
+		}
+		if v := r.view(0, follower, tt.c); v.share != tt.want {
+			t.Errorf("4,200 in %+v are a share of %d for %+v, want %d", tt.booked, v.share, tt.c, tt.want)
+		}
+	}
+}
+
+// TestViewFar has the far seconds preferred where the near ones would cost queries that
+// are worth something, and where there is no crowd to break up.
+func TestViewFar(t *testing.T) {
+	second := choice{lo: 1, hi: 1}
+	for _, tt := range []struct {
+		name   string
+		others int // with an appointment in another part of the second, each worth a quarter of one per second
+		before int // seconds ago
+		now    int // booked in this tick
+		slid   bool
+		want   bool
+	}{
+		{"a client in two seconds", 2, 1, 0, true, true},
+		{"less than that", 1, 1, 0, true, false},
+		{"where it costs nothing", 2, 1, 0, false, false},
+		{"others in the same tick", 2, 0, 0, true, false},
+		{"one in the same tick", 2, 1, 1, true, false},
+		{"as many as twice the share", 2, 1, 4, true, true},
+		{"more than that", 2, 1, 5, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var r ring
+			r.grow(64)
+			r.pass(0)
+			for range tt.others {
+				r.add(21, stranger, perSecond/4)
+			}
+			r.pass(int64(tt.before))
+			for i := range tt.now {
+				rate := uint64(0)
+				if tt.now >= 4 && i < 2 {
+					rate = second.rate()
+				}
+				r.add(20, follower, rate)
+			}
+			second.slid = tt.slid
+			if v := r.view(0, follower, second); v.far != tt.want {
+				t.Errorf("far is %t with a share of %d, want %t", v.far, v.share, tt.want)
 			}
 		})
 	}

@@ -42,6 +42,7 @@ type schedule struct {
 func newSchedule(draw func(n uint32) uint32) *schedule {
 	s := &schedule{epoch: time.Now(), draw: draw}
 	s.seed = uint64(draw(math.MaxUint32))<<32 | uint64(draw(math.MaxUint32))
+	s.turn = draw(choices) // or replicas would send clients to the same seconds
 	return s
 }
 
@@ -183,7 +184,7 @@ func (s *schedule) take(number uint8, c choice, of standing, now, from int64) ui
 	r.grow(c.hi)
 	r.pass(now)
 
-	v := r.view(from%ticks, of, c.slid)
+	v := r.view(from%ticks, of, c)
 	ttl := s.choose(&v, c, from)
 	r.add(from+int64(ttl)*ticks, of, c.rate())
 	return ttl
@@ -199,16 +200,20 @@ func (s *schedule) take(number uint8, c choice, of standing, now, from int64) ui
 func (s *schedule) choose(v *view, c choice, from int64) uint32 {
 	width := c.hi - c.lo + 1
 	n := min(width, choices)
-	ttl := func(i uint32) uint32 { return c.lo + i*width/n }
+	shift := uint32(0) // of the steps, so that they do not leave seconds out
+	if width > n {
+		shift = s.draw(width)
+	}
+	ttl := func(i uint32) uint32 { return c.lo + (i*width+shift)/n }
 
 	for i := range n {
 		if v.load(from+int64(ttl(i))*ticks) < v.fair(i, n) {
 			return ttl(i)
 		}
 	}
-	s.turn++ // so that equals take turns, the far ones first where near ones cost
+	s.turn++ // so that equals take turns
 	near := uint32(0)
-	if c.slid {
+	if v.far {
 		near = n / 3
 	}
 	emptiest, least := uint32(0), uint32(math.MaxUint32)

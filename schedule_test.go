@@ -261,9 +261,9 @@ func TestChooseSecond(t *testing.T) {
 					r.add(from+int64(ttl)*ticks, follower, 0)
 				}
 			}
-			s, v := new(schedule), view{ring: &r, share: tt.share}
+			s, v := &schedule{draw: lowest}, view{ring: &r, share: tt.share, far: tt.slid}
 			for i, want := range tt.want {
-				got := s.choose(&v, choice{lo: tt.lo, hi: tt.hi, slid: tt.slid}, from)
+				got := s.choose(&v, choice{lo: tt.lo, hi: tt.hi}, from)
 				if got != want {
 					t.Fatalf("appointment %d after %d seconds, want %d", i, got, want)
 				}
@@ -275,7 +275,7 @@ func TestChooseSecond(t *testing.T) {
 		var r ring
 		r.grow(1300)
 		r.pass(from)
-		s, v, got := new(schedule), view{ring: &r}, map[uint32]int{}
+		s, v, got := &schedule{draw: lowest}, view{ring: &r}, map[uint32]int{}
 		for range 2 * choices {
 			ttl := s.choose(&v, choice{lo: 660, hi: 1299}, from)
 			r.add(from+int64(ttl)*ticks, follower, 0)
@@ -285,6 +285,26 @@ func TestChooseSecond(t *testing.T) {
 			if got[660+10*i] != 2 {
 				t.Errorf("second %d was given %d times, want twice: %v", 660+10*i, got[660+10*i], got)
 			}
+		}
+	})
+	t.Run("a wide window, each second of it", func(t *testing.T) {
+		var r ring
+		r.grow(300)
+		r.pass(from)
+		s, v, got := &schedule{}, view{ring: &r}, map[uint32]bool{}
+		for shift := range uint32(200) {
+			s.draw = func(n uint32) uint32 { return shift % n }
+			for range choices {
+				got[s.choose(&v, choice{lo: 100, hi: 299}, from)] = true
+			}
+		}
+		for ttl := uint32(100); ttl < 300; ttl++ {
+			if !got[ttl] {
+				t.Errorf("second %d was never given", ttl)
+			}
+		}
+		if len(got) != 200 {
+			t.Errorf("%d seconds were given, want 200", len(got))
 		}
 	})
 	t.Run("from another part of the second", func(t *testing.T) {
@@ -299,6 +319,17 @@ func TestChooseSecond(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTurnsStart has schedules that know nothing of each other start in other places.
+func TestTurnsStart(t *testing.T) {
+	for start := range uint32(choices) {
+		s := newSchedule(func(n uint32) uint32 { return start % n })
+		ttl, _, _ := s.book(visit{client: 1 << 32, name: 1}, choice{lo: 33, hi: 45})
+		if want := 33 + (start+1)%13; ttl != want {
+			t.Errorf("from %d, the first TTL is %d, want %d", start, ttl, want)
+		}
+	}
 }
 
 // TestRate has what an appointment is taken to bring to the queries per second: one in
@@ -392,6 +423,9 @@ func (s *schedule) bookedIn(r *ring) map[appointed]uint32 {
 	}
 	return all
 }
+
+// lowest is chance that draws the least number.
+func lowest(uint32) uint32 { return 0 }
 
 // highest is chance that draws the greatest number.
 func highest(n uint32) uint32 { return n - 1 }
@@ -631,40 +665,36 @@ func TestBookNames(t *testing.T) {
 	})
 }
 
-// TestSlidOfRoamers has a window that was slid down: the far part of it while few come,
-// and no more than whole appointments, but for names whose windows change.
-func TestSlidOfRoamers(t *testing.T) {
-	window := choice{lo: 36, hi: 60, slid: true}
-	for _, tt := range []struct {
-		name    string
-		changes bool
-		clients uint64 // as many as there are seconds to choose from
-		least   uint32
-	}{
-		{"a window that stays", false, 17, 44},
-		{"windows that change", true, 25, 36},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newSchedule(highest)
-				if tt.changes {
-					s.book(visit{client: 1 << 40, name: 1}, choice{lo: 20, hi: 20})
+// TestSlid has a window that was slid down: the far part of it, but for names whose TTLs
+// count down.
+func TestSlid(t *testing.T) {
+	for _, counts := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSchedule(lowest)
+			next := uint64(0)
+			book := func(c choice) uint32 {
+				next++
+				ttl, _, _ := s.book(visit{client: next << 32, name: 1}, c)
+				return ttl
+			}
+			window := choice{lo: 36, hi: 60, slid: true, received: 60}
+			for range 30 { // so that somebody comes in every other second
+				book(window)
+			}
+			wait(1)
+			if counts {
+				book(choice{lo: 30, hi: 59, received: 59})
+			}
+			near := 0
+			for range 17 {
+				wait(ticks)
+				if book(window) < 44 {
+					near++
 				}
-				least, lowest := uint32(60), uint32(0)
-				for client := range tt.clients {
-					ttl, _, _ := s.book(visit{client: client << 32, name: 1}, window)
-					least = min(least, ttl)
-					if ttl < 44 {
-						lowest++
-					}
-				}
-				if least != tt.least {
-					t.Errorf("the least is %d, want %d", least, tt.least)
-				}
-				if (lowest > 0) != tt.changes {
-					t.Errorf("%d in the near part", lowest)
-				}
-			})
+			}
+			if (near > 0) != counts {
+				t.Errorf("%d of 17 are in the near part; the TTLs count down: %t", near, counts)
+			}
 		})
 	}
 }
@@ -781,6 +811,7 @@ func TestLower(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSchedule(highest)
+				s.turn = 0 // so that no TTL is the least that may be
 				wait(1002)
 				tt.test(&caller{t, s, visit{client: 5 << 40, name: 9, meter: 1}})
 			})
