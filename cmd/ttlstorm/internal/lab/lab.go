@@ -25,7 +25,8 @@ type Run struct {
 	Names   []string // each client resolves all of them, from an address of its own
 	Type    uint16   // asked first; 0 leaves it to the model
 	Model   *client.Model
-	Start   time.Duration // within which all clients start
+	Start   time.Duration   // within which all clients start
+	At      []time.Duration // since the start, when each client does; nil leaves it to Start
 	Length  time.Duration
 	Seed    uint64
 
@@ -253,6 +254,9 @@ func (r *run) join(j Join, within time.Duration) {
 			node = int32(i / r.PerNode % len(r.nodes)) // #nosec G115 -- few nodes
 		}
 		at := j.At + time.Duration(r.rand.Int64N(int64(within)))
+		if int(r.joined) < len(r.At) {
+			at = r.At[r.joined]
+		}
 		from := ofProxies
 		if !r.OneAddress {
 			from += address(r.joined)

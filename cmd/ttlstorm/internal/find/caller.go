@@ -1,0 +1,122 @@
+package find
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	atOnce    = 250 // milliseconds, within which a client that asks again has not waited
+	spinning  = 10  // times in a row that a client asks again at once and spins; retries are fewer
+	pause     = 1e3 // milliseconds, below which a gap is not a wait but a retry or a spin
+	waits     = 8   // the last ones that are kept
+	fewWaits  = 3   // that tell whether a client is regular
+	tolerance = 0.2 // by which the waits of a regular client differ
+)
+
+// caller is what is known of a client that asks one question. Times are in milliseconds.
+type caller struct {
+	last    int64
+	n       uint32 // queries
+	short   uint32 // that came at once after the one before
+	run     uint32 // of those in a row
+	longest uint32
+	gaps    [waits]uint32 // the last waits, in a ring
+	ngaps   uint32        // that there were
+	kept    uint32        // waits that were as long as the TTL
+	broken  uint32        // and that were not
+	told    uint32        // the TTL that it was told last, in seconds
+	epoch   uint16
+	knows   bool // told is known
+}
+
+// ask notes a query.
+func (c *caller) ask(at int64, epoch uint16) {
+	c.n++
+	gap := at - c.last
+	if c.n == 1 || epoch != c.epoch {
+		c.last, c.epoch, c.knows = at, epoch, false
+		return
+	}
+	if gap < 0 { // out of order, by less than a minute
+		return
+	}
+	c.last = at
+	if gap < atOnce {
+		c.short++
+		c.run++
+		c.longest = max(c.longest, c.run)
+		return
+	}
+	c.run = 0
+	if gap < pause || gap > maxPeriod.Milliseconds() {
+		return
+	}
+	if c.knows {
+		wait := int64(c.told) * 1e3
+		if gap >= wait-200 && gap <= wait+2e3 {
+			c.kept++
+		} else if gap >= 5e3+atOnce || gap > wait { // resolvers ask again after 5 s at most
+			c.broken++
+		}
+		c.knows = false
+	}
+	c.gaps[c.ngaps%waits] = uint32(gap) // #nosec G115 -- below maxPeriod
+	c.ngaps++
+}
+
+// since is how long ago a client was seen, a long time if the clock went back since.
+func (c *caller) since(f *Finder) int64 {
+	if c.epoch != f.epoch {
+		return 1 << 40
+	}
+	return f.to - c.last
+}
+
+// spins tells whether a client asks again as soon as it has an answer.
+func (c *caller) spins() bool { return c.longest >= spinning }
+
+// recent are the waits that are kept, the last one first.
+func (c *caller) recent() []uint32 {
+	n := min(c.ngaps, waits)
+	out := make([]uint32, 0, n)
+	for i := range n {
+		out = append(out, c.gaps[(c.ngaps-1-i)%waits])
+	}
+	return out
+}
+
+// period is what a regular client waits between its queries, and 0 for one that is not
+// regular. Three quarters of its waits are within a fifth of each other.
+func (c *caller) period() time.Duration {
+	gaps := c.recent()
+	if len(gaps) < fewWaits {
+		return 0
+	}
+	slices.Sort(gaps)
+	median := float64(gaps[len(gaps)/2])
+	near := 0
+	for _, g := range gaps {
+		if float64(g) >= median*(1-tolerance) && float64(g) <= median*(1+tolerance) {
+			near++
+		}
+	}
+	if 4*near < 3*len(gaps) {
+		return 0
+	}
+	return time.Duration(median) * time.Millisecond
+}
+
+// follows tells whether a client keeps to the TTLs that it is told, where they are known.
+func (c *caller) follows() bool { return c.kept >= 2 && c.kept >= 3*c.broken }
+
+// arrivals are its last queries, as far as its waits go back, the last one first.
+func (c *caller) arrivals() []int64 {
+	at := c.last
+	out := []int64{at}
+	for _, g := range c.recent() {
+		at -= int64(g)
+		out = append(out, at)
+	}
+	return out
+}

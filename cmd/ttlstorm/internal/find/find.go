@@ -1,0 +1,193 @@
+// Package find looks for storms and herds in the queries that a DNS server gets: which
+// names are asked again at once, which are asked by many clients in step, how many of
+// those follow TTLs and with what period, and what a rule of ttlfloor would make of it.
+//
+// It reads a stream once and keeps what is bounded, whatever comes. Questions that make up
+// less than a twenty-thousandth of the queries are forgotten: G. S. Manku and R. Motwani,
+// "Approximate Frequency Counts over Data Streams" (2002). There are 400,000 clients at
+// most, and of each question the ones that came back stay longest. That is some 100 MB.
+package find
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+const (
+	bucket     = 20_000          // queries, after which rare questions are forgotten
+	maxCallers = 400_000         // of all questions
+	back       = time.Minute     // a clock that goes back by more is that of another server, or was set
+	maxPeriod  = 4 * time.Hour   // between two queries of a client that are taken for one of its waits
+	minute     = int64(60 * 1e3) // in milliseconds
+)
+
+// Finder looks at queries as they come. It is not safe for concurrent use.
+type Finder struct {
+	questions map[key]*question
+	buckets   int // that have gone by
+	callers   int // of all questions
+	queries   int
+	answers   int
+	untimed   int // queries without a time
+	denied    int // queries whose answer was no answer
+	told      int // answers whose TTL is known
+
+	begin time.Time // of all times, which are kept in milliseconds since then
+	epoch uint16    // how often the clock went back
+	from  int64     // the first and the last query of this epoch
+	to    int64
+	span  int64 // of the epochs before
+}
+
+type key struct {
+	name  string
+	qtype uint16
+}
+
+// question is what is known of a name and type.
+type question struct {
+	key
+	queries int
+	missed  int // at most so many were forgotten before
+	callers map[netip.Addr]*caller
+	busiest int   // queries in the busiest second so far
+	second  int64 // of the last query, and how many were in it
+	inIt    int
+	ttls    [2]uint32 // least and greatest TTL of its answers
+	told    int       // answers with a TTL
+	zeros   int       // of which so many were 0
+	denied  int
+}
+
+// New returns a Finder that has seen nothing.
+func New() *Finder { return &Finder{questions: map[key]*question{}} }
+
+// Query has a client ask. at is the zero time if it is not known, and so is client.
+func (f *Finder) Query(at time.Time, client netip.Addr, name string, qtype uint16) {
+	f.queries++
+	q := f.questions[key{name, qtype}]
+	if q == nil {
+		q = &question{key: key{strings.Clone(name), qtype}, missed: f.buckets, callers: map[netip.Addr]*caller{}}
+		f.questions[q.key] = q
+	}
+	q.queries++
+	if at.IsZero() {
+		f.untimed++
+	} else {
+		q.ask(f, f.clock(at), client)
+	}
+	if f.queries%bucket == 0 {
+		f.forget()
+	}
+}
+
+// Answer has a client be answered. ttl is what it may act on, in seconds, and below 0
+// if that is not known.
+func (f *Finder) Answer(client netip.Addr, name string, qtype uint16, denied bool, ttl int64) {
+	f.answers++
+	q := f.questions[key{name, qtype}]
+	if denied {
+		f.denied++
+	}
+	if q == nil {
+		return
+	}
+	if denied {
+		q.denied++
+	}
+	if ttl < 0 {
+		return
+	}
+	f.told++
+	t := uint32(min(ttl, 1<<31)) // #nosec G115 -- in range
+	if q.told == 0 {
+		q.ttls = [2]uint32{t, t}
+	}
+	q.ttls[0], q.ttls[1] = min(q.ttls[0], t), max(q.ttls[1], t)
+	q.told++
+	if t == 0 {
+		q.zeros++
+	}
+	if c := q.callers[client]; c != nil {
+		c.told, c.knows = t, true
+	}
+}
+
+// clock returns the time in milliseconds since the first query. It begins anew where the
+// clock went back by more than lines are out of order.
+func (f *Finder) clock(at time.Time) int64 {
+	if f.begin.IsZero() {
+		f.begin = at
+	}
+	ms := at.Sub(f.begin).Milliseconds()
+	if ms < f.to-back.Milliseconds() {
+		f.span += f.to - f.from
+		f.epoch++
+		f.from, f.to = ms, ms
+	}
+	f.to = max(f.to, ms)
+	return ms
+}
+
+// length is how much time the queries take.
+func (f *Finder) length() time.Duration {
+	return time.Duration(f.span+f.to-f.from) * time.Millisecond
+}
+
+// ask notes a query at a time.
+func (q *question) ask(f *Finder, at int64, client netip.Addr) {
+	if second := at / 1e3; second != q.second {
+		q.second, q.inIt = second, 0
+	}
+	q.inIt++
+	q.busiest = max(q.busiest, q.inIt)
+	c := q.callers[client]
+	if c == nil {
+		if f.callers >= maxCallers {
+			f.dismiss()
+		}
+		c = &caller{last: at, epoch: f.epoch}
+		q.callers[client] = c
+		f.callers++
+	}
+	c.ask(at, f.epoch)
+}
+
+// forget forgets questions that are too rare to be found.
+func (f *Finder) forget() {
+	f.buckets++
+	for k, q := range f.questions {
+		if q.queries+q.missed <= f.buckets {
+			f.callers -= len(q.callers)
+			delete(f.questions, k)
+		}
+	}
+}
+
+// dismiss forgets clients until there is room: first those that were seen once, and not
+// lately, then those that were seen once, and then those that have not come for longest.
+func (f *Finder) dismiss() {
+	const room = maxCallers * 3 / 4
+	once := func(c *caller) bool { return c.n <= 1 }
+	for _, goes := range []func(c *caller) bool{
+		func(c *caller) bool { return once(c) && c.since(f) > 5*minute },
+		func(c *caller) bool { return once(c) && c.since(f) > minute },
+		once,
+		func(c *caller) bool { return c.since(f) > 30*minute },
+		func(c *caller) bool { return c.since(f) > minute },
+		func(*caller) bool { return true },
+	} {
+		for _, q := range f.questions {
+			for client, c := range q.callers {
+				if goes(c) {
+					delete(q.callers, client)
+					f.callers--
+				}
+			}
+		}
+		if f.callers <= room {
+			return
+		}
+	}
+}

@@ -1,0 +1,316 @@
+package find
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Kind is what is wrong with a question.
+type Kind string
+
+const (
+	Storm Kind = "storm" // clients ask again as soon as they have an answer
+	Herd  Kind = "herd"  // many clients ask in step
+)
+
+// Report is what was found, the most harmful finding first. Lengths of time are in
+// nanoseconds in JSON.
+type Report struct {
+	Queries   int           `json:"queries"`
+	Answers   int           `json:"answers"` // that were seen
+	Length    time.Duration `json:"length_ns"`
+	Findings  []Finding     `json:"findings"`
+	Rules     []Rule        `json:"rules"`     // of a Corefile, for the findings that a rule cures
+	Busiest   []Question    `json:"busiest"`   // the questions that are asked most, whatever is wrong with them
+	Untold    []string      `json:"untold"`    // what the input cannot tell
+	Backwards int           `json:"backwards"` // how often the clock went back
+}
+
+// Question is a name and type, and how often it was asked.
+type Question struct {
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Queries int    `json:"queries"`
+}
+
+// Finding is a question with a storm or a herd.
+type Finding struct {
+	Kind     Kind     `json:"kind"`
+	Question          // all its queries
+	Share    float64  `json:"share"`              // of the queries of all questions
+	Clients  int      `json:"clients"`            // that storm, or are in step
+	Rate     float64  `json:"rate"`               // queries a second of those
+	Second   int      `json:"busiest_second"`     // queries; of a herd those of its clients, of a storm all of the question
+	Offset   int      `json:"busiest_any_offset"` // the same by any offset; 0 where it is not known
+	Ratio    float64  `json:"busiest_over_mean"`  // of a herd
+	Disperse float64  `json:"dispersion"`         // variance over mean of its queries per second; about 1 for independent clients
+	TTLs     []uint32 `json:"ttls,omitempty"`     // least and greatest TTL, if answers were seen
+	Denied   bool     `json:"denied,omitempty"`   // most answers are denials, which the option negative is for
+
+	Followers int           `json:"followers"`           // clients that come back with a period
+	Period    time.Duration `json:"period_ns,omitempty"` // of those, the median
+	Known     bool          `json:"follow_ttls"`         // they were seen to keep TTLs; otherwise the period may be their own
+	Others    Others        `json:"others"`
+	Examples  []netip.Addr  `json:"examples"` // some of the clients
+
+	Cure    bool     `json:"cure"` // a rule helps
+	Why     string   `json:"why"`  // it does, or it does not
+	Predict *Predict `json:"prediction,omitempty"`
+
+	starts []time.Duration
+}
+
+// Others are the clients of a question beside those of a finding.
+type Others struct {
+	Once    int      `json:"once"`    // asked once
+	Regular []Period `json:"regular"` // come back with a period of their own
+	Rest    int      `json:"rest"`    // come back without one
+}
+
+// Period is a number of clients with a period.
+type Period struct {
+	Clients int           `json:"clients"`
+	Period  time.Duration `json:"period_ns"`
+}
+
+const (
+	shown     = 3  // examples of clients
+	mostAsked = 10 // questions
+	leastSpin = 50 // queries of a storm
+)
+
+// Report tells what was found so far.
+func (f *Finder) Report() Report {
+	r := Report{
+		Queries: f.queries, Answers: f.answers, Length: f.length(), Backwards: int(f.epoch),
+		Findings: []Finding{}, Rules: []Rule{}, Busiest: []Question{}, Untold: f.untold(),
+	}
+	all := make([]*question, 0, len(f.questions))
+	for _, q := range f.questions {
+		all = append(all, q)
+	}
+	slices.SortFunc(all, func(a, b *question) int {
+		return cmp.Or(cmp.Compare(b.queries, a.queries), cmp.Compare(a.name, b.name), cmp.Compare(a.qtype, b.qtype))
+	})
+	for i, q := range all {
+		if i < mostAsked {
+			r.Busiest = append(r.Busiest, q.public())
+		}
+		r.Findings = append(r.Findings, f.judge(q)...)
+	}
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(b.harm(), a.harm()), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type))
+	})
+	return r
+}
+
+// harm is the queries in the busiest second.
+func (f *Finding) harm() float64 { return max(float64(f.Second), f.Rate) }
+
+func (q *question) public() Question {
+	t, ok := dns.TypeToString[q.qtype]
+	if !ok {
+		t = fmt.Sprintf("TYPE%d", q.qtype)
+	}
+	return Question{Name: q.name, Type: t, Queries: q.queries}
+}
+
+// judge returns what is wrong with a question.
+func (f *Finder) judge(q *question) (out []Finding) {
+	if s, ok := f.storm(q); ok {
+		out = append(out, s)
+	}
+	groups := q.groups(f)
+	for i := range groups {
+		if g := &groups[i]; g.herd() {
+			out = append(out, f.herd(q, g, groups))
+			break // those who are in step for another reason would be told by another rule
+		}
+	}
+	return out
+}
+
+func (f *Finder) finding(q *question, kind Kind) Finding {
+	n := Finding{Kind: kind, Question: q.public(), Share: float64(q.queries) / float64(f.queries), Denied: q.denied*2 > q.queries}
+	if q.told > 0 {
+		n.TTLs = q.ttls[:]
+	}
+	return n
+}
+
+// storm tells whether clients of a question spin.
+func (f *Finder) storm(q *question) (Finding, bool) {
+	var spin []member
+	queries := 0
+	for addr, c := range q.callers {
+		if c.spins() {
+			spin = append(spin, member{addr: addr, caller: c})
+			queries += int(c.short)
+		}
+	}
+	if queries < leastSpin {
+		return Finding{}, false
+	}
+	slices.SortFunc(spin, func(a, b member) int { return cmp.Or(cmp.Compare(b.n, a.n), a.addr.Compare(b.addr)) })
+	n := f.finding(q, Storm)
+	n.Clients, n.Followers, n.Second = len(spin), len(spin), q.busiest
+	n.Rate = float64(queries) / max(f.length().Seconds(), 1)
+	n.Examples = addresses(spin)
+	n.Others = othersOf(q, func(c *caller) bool { return c.spins() }, nil)
+	switch {
+	case q.told > 0 && q.zeros == 0:
+		n.Why = "its answers have TTLs above 0, so the clients ignore them; no TTL moves such a client"
+	case q.told > 0:
+		n.Cure, n.Known, n.Why = true, true, "its answers have a TTL of 0, and the clients ask again at once"
+	case len(spin) == 1 && len(q.callers) > 1:
+		n.Why = "one client alone asks again at once, so it is its own doing and not the TTL's"
+	default:
+		n.Cure, n.Why = true, "the clients ask again at once, as those do that follow a TTL of 0"
+	}
+	return n, true
+}
+
+// herd makes a finding of a group.
+func (f *Finder) herd(q *question, g *group, groups []group) Finding {
+	n := f.finding(q, Herd)
+	n.Clients, n.Followers, n.Period, n.Known = len(g.clients), len(g.clients), g.period, g.told
+	n.Rate, n.Second, n.Offset, n.Disperse = g.rate, g.second, g.offset, g.dispersion
+	n.Ratio = float64(g.second) / g.rate
+	n.Examples, n.starts = addresses(g.clients), g.starts
+	in := map[*caller]bool{}
+	for _, m := range g.clients {
+		in[m.caller] = true
+	}
+	var regular []Period
+	for i := range groups {
+		if o := &groups[i]; o != g && len(o.clients) > 0 {
+			regular = append(regular, Period{len(o.clients), o.period})
+		}
+	}
+	n.Others = othersOf(q, func(c *caller) bool { return in[c] }, regular)
+	n.Cure = true
+	switch {
+	case g.told:
+		n.Why = "the clients keep the TTLs that they are told, and those run out at the same time"
+	case q.told > 0:
+		n.Cure, n.Why = false, "the clients come in step, and not when their TTLs run out; a rule moves none of them"
+	default:
+		n.Why = "the clients come in step, as those do whose TTLs run out at the same time"
+	}
+	return n
+}
+
+// othersOf counts the clients of a question that are in no finding.
+func othersOf(q *question, in func(*caller) bool, regular []Period) Others {
+	o := Others{Regular: []Period{}}
+	known := 0
+	for _, p := range regular {
+		o.Regular = append(o.Regular, p)
+		known += p.Clients
+	}
+	for _, c := range q.callers {
+		switch {
+		case in(c):
+		case c.n == 1:
+			o.Once++
+		default:
+			o.Rest++
+		}
+	}
+	o.Rest = max(o.Rest-known, 0)
+	return o
+}
+
+func addresses(members []member) []netip.Addr {
+	out := []netip.Addr{}
+	for _, m := range members[:min(len(members), shown)] {
+		if m.addr.IsValid() {
+			out = append(out, m.addr)
+		}
+	}
+	return out
+}
+
+// untold lists what the input cannot tell.
+func (f *Finder) untold() []string {
+	out := []string{}
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if f.untimed > 0 {
+		say("%d of %d queries have no time, so that nothing can be said of when they came; kubectl logs --timestamps adds it", f.untimed, f.queries)
+	}
+	if f.queries > f.untimed && f.told == 0 {
+		say("the input has no TTLs, so that clients with a period of their own look like those that follow a TTL of that length; dnstap and pcap have TTLs")
+	}
+	if limit := f.length() / (fewWaits + 1); f.queries > f.untimed && limit < 5*time.Minute {
+		say("it takes %v, so that clients which wait for more than %v cannot be told", f.length().Round(time.Second), limit.Round(time.Second))
+	}
+	if f.epoch > 0 {
+		say("the clock went back %d times, as where the lines of one server stand behind those of another; give each server's as a file of its own, and they are read side by side", f.epoch)
+	}
+	return out
+}
+
+// Rule is a line of a Corefile for some findings.
+type Rule struct {
+	Line     string `json:"line"`
+	Findings []int  `json:"findings"` // by their place in the report
+}
+
+// Write adds the rules for the findings that a rule cures. floor is in seconds. Names
+// that stand under one parent share a rule.
+func (r *Report) Write(floor int) {
+	under := map[string][]int{}
+	var parents []string
+	for i, n := range r.Findings {
+		if !n.Cure {
+			continue
+		}
+		p := parent(n.Name)
+		if under[p] == nil {
+			parents = append(parents, p)
+		}
+		under[p] = append(under[p], i)
+	}
+	r.Rules = []Rule{}
+	for _, p := range parents {
+		zones := map[string]bool{}
+		for _, i := range under[p] {
+			zones[r.Findings[i].Name] = true
+		}
+		zone := p
+		if len(zones) == 1 {
+			zone = r.Findings[under[p][0]].Name
+		}
+		line := fmt.Sprintf("ttlfloor %ds %s", floor, corefileZone(zone))
+		for _, i := range under[p] {
+			if r.Findings[i].Denied {
+				line = fmt.Sprintf("ttlfloor %ds %s {\n    negative %ds\n}", floor, corefileZone(zone), floor)
+			}
+		}
+		r.Rules = append(r.Rules, Rule{Line: line, Findings: under[p]})
+	}
+}
+
+// parent is the zone above a name, or the name itself where that has fewer than three labels.
+func parent(name string) string {
+	if i, end := dns.NextLabel(name, 0); !end && dns.CountLabel(name) > 3 {
+		return name[i:]
+	}
+	return name
+}
+
+// corefileZone writes a zone as a Corefile has it. The last dot goes, but where the
+// zone would look like a number or an option without.
+func corefileZone(zone string) string {
+	short := strings.TrimSuffix(zone, ".")
+	if !strings.Contains(short, ".") {
+		return zone
+	}
+	return short
+}
