@@ -20,6 +20,7 @@ const (
 	back       = time.Minute     // a clock that goes back by more is that of another server, or was set
 	maxPeriod  = 4 * time.Hour   // between two queries of a client that are taken for one of its waits
 	minute     = int64(60 * 1e3) // in milliseconds
+	lastMinute = 60              // seconds
 )
 
 // Finder looks at queries as they come. It is not safe for concurrent use.
@@ -51,9 +52,9 @@ type question struct {
 	queries int
 	missed  int // at most so many were forgotten before
 	callers map[netip.Addr]*caller
-	busiest int   // queries in the busiest second so far
-	second  int64 // of the last query, and how many were in it
-	inIt    int
+	busiest int       // queries in the busiest second so far
+	second  int64     // of the last query
+	seconds []uint32  // queries in the last minute, by second; made once they are not few
 	ttls    [2]uint32 // least and greatest TTL of its answers
 	told    int       // answers with a TTL
 	zeros   int       // of which so many were 0
@@ -137,11 +138,7 @@ func (f *Finder) length() time.Duration {
 
 // ask notes a query at a time.
 func (q *question) ask(f *Finder, at int64, client netip.Addr) {
-	if second := at / 1e3; second != q.second {
-		q.second, q.inIt = second, 0
-	}
-	q.inIt++
-	q.busiest = max(q.busiest, q.inIt)
+	q.count(at / 1e3)
 	c := q.callers[client]
 	if c == nil {
 		if f.callers >= maxCallers {
@@ -152,6 +149,35 @@ func (q *question) ask(f *Finder, at int64, client netip.Addr) {
 		f.callers++
 	}
 	c.ask(at, f.epoch)
+}
+
+// count counts a query in its second.
+func (q *question) count(second int64) {
+	if q.queries < leastSpin {
+		return
+	}
+	if q.seconds == nil {
+		q.seconds = make([]uint32, lastMinute)
+		q.second = second
+	}
+	if second > q.second+lastMinute || second < q.second-lastMinute {
+		clear(q.seconds)
+		q.second = second
+	}
+	for ; q.second < second; q.second++ {
+		q.seconds[(((q.second+1)%lastMinute)+lastMinute)%lastMinute] = 0
+	}
+	n := &q.seconds[((second%lastMinute)+lastMinute)%lastMinute]
+	*n++
+	q.busiest = max(q.busiest, int(*n))
+}
+
+// minute returns the queries in the seconds of the last minute.
+func (q *question) minute() (out []int) {
+	for i := range int64(len(q.seconds)) {
+		out = append(out, int(q.seconds[(((q.second+1+i)%lastMinute)+lastMinute)%lastMinute]))
+	}
+	return out
 }
 
 // forget forgets questions that are too rare to be found.

@@ -32,6 +32,7 @@ type beat struct {
 	offset     int     // and in the busiest by any offset
 	dispersion float64 // variance over mean of the queries per second of the calendar
 	chance     float64 // that independent clients would be as uneven
+	seconds    []int   // queries in each
 	starts     []time.Duration
 }
 
@@ -66,12 +67,13 @@ func (q *question) groups(f *Finder) (out []group) {
 	slices.SortFunc(regular, func(a, b member) int {
 		return cmp.Or(cmp.Compare(a.period, b.period), a.addr.Compare(b.addr))
 	})
+	few := len(regular) / 100
 	for len(regular) >= 2 {
 		from, to := densest(regular, wide)
 		if a, b := densest(regular[from:to], narrow); 5*(b-a) >= 2*(to-from) { // it may be two groups
 			from, to = from+a, from+b
 		}
-		if to-from < max(2, len(q.callers)/100) {
+		if to-from < max(2, few) {
 			break
 		}
 		out = append(out, newGroup(slices.Clone(regular[from:to])))
@@ -147,6 +149,9 @@ func (g *group) measure(end int64) (b beat) {
 		second, dispersion := spread(slots[shift:], perSecond, b.rate)
 		if shift == 0 {
 			b.second, b.dispersion = second, dispersion
+			for i := range len(slots) / perSecond {
+				b.seconds = append(b.seconds, sum(slots[i*perSecond:(i+1)*perSecond]))
+			}
 		}
 		b.offset = max(b.offset, second)
 		// A round is like the one before, so that all of them say no more than one.
@@ -161,10 +166,7 @@ func (g *group) measure(end int64) (b beat) {
 func spread(slots []int, perSecond int, mean float64) (busiest int, dispersion float64) {
 	squares, n := 0.0, 0
 	for ; len(slots) >= perSecond; slots = slots[perSecond:] {
-		second := 0
-		for _, s := range slots[:perSecond] {
-			second += s
-		}
+		second := sum(slots[:perSecond])
 		busiest = max(busiest, second)
 		squares += (float64(second) - mean) * (float64(second) - mean)
 		n++
@@ -173,6 +175,13 @@ func spread(slots []int, perSecond int, mean float64) (busiest int, dispersion f
 		return busiest, 0
 	}
 	return busiest, squares / float64(n) / mean
+}
+
+func sum(ints []int) (total int) {
+	for _, n := range ints {
+		total += n
+	}
+	return total
 }
 
 // herd tells whether the members come in step.

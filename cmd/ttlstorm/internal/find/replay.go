@@ -21,6 +21,8 @@ type Predict struct {
 	Ratio  float64 `json:"busiest_over_mean"`
 	Stale  int     `json:"stale"` // seconds for which a client may go on with a removed endpoint, at most
 	Before int     `json:"stale_before"`
+
+	Seconds []int `json:"seconds"` // queries in each second of its last minute
 }
 
 // What a replay takes.
@@ -71,6 +73,9 @@ func (n *Finding) predict(floor int, seed uint64) (p Predict, ok bool, err error
 	p = Predict{
 		Floor: floor, Rate: span.Mean * float64(scale), Second: span.Second * scale, Ratio: span.SecondRatio,
 		Stale: int(max(ttl, uint32(math.Ceil(float64(floor)*1.5)))), Before: int(ttl), // #nosec G115 -- small
+	}
+	for s := int(replay/time.Second) - lastMinute; s < int(replay/time.Second); s++ {
+		p.Seconds = append(p.Seconds, res.Record.Span(s, s+1).Queries*scale)
 	}
 	return p, true, nil
 }

@@ -59,8 +59,9 @@ type Finding struct {
 	Others    Others        `json:"others"`
 	Examples  []netip.Addr  `json:"examples"` // some of the clients
 
-	Cure    bool     `json:"cure"` // a rule helps
-	Why     string   `json:"why"`  // it does, or it does not
+	Cure    bool     `json:"cure"`    // a rule helps
+	Why     string   `json:"why"`     // it does, or it does not
+	Seconds []int    `json:"seconds"` // queries in each of the last ones: of a herd those of its clients, of a storm all
 	Predict *Predict `json:"prediction,omitempty"`
 
 	starts []time.Duration
@@ -160,6 +161,7 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 	slices.SortFunc(spin, func(a, b member) int { return cmp.Or(cmp.Compare(b.n, a.n), a.addr.Compare(b.addr)) })
 	n := f.finding(q, Storm)
 	n.Clients, n.Followers, n.Second = len(spin), len(spin), q.busiest
+	n.Seconds = q.minute()
 	n.Rate = float64(queries) / max(f.length().Seconds(), 1)
 	n.Examples = addresses(spin)
 	n.Others = othersOf(q, func(c *caller) bool { return c.spins() }, nil)
@@ -182,7 +184,7 @@ func (f *Finder) herd(q *question, g *group, groups []group) Finding {
 	n.Clients, n.Followers, n.Period, n.Known = len(g.clients), len(g.clients), g.period, g.told
 	n.Rate, n.Second, n.Offset, n.Disperse = g.rate, g.second, g.offset, g.dispersion
 	n.Ratio = float64(g.second) / g.rate
-	n.Examples, n.starts = addresses(g.clients), g.starts
+	n.Examples, n.starts, n.Seconds = addresses(g.clients), g.starts, g.seconds
 	in := map[*caller]bool{}
 	for _, m := range g.clients {
 		in[m.caller] = true

@@ -1,0 +1,116 @@
+package find
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"text/template"
+	"time"
+)
+
+// Text writes a report for people.
+func (r *Report) Text(w io.Writer) error { return text.Execute(w, r) }
+
+var text = template.Must(template.New("text").Funcs(funcs).Parse(`{{count .Queries "query" "queries"}} in {{took .Length}}{{if .Answers}}, {{count .Answers "answer" "answers"}} seen{{end}}. {{with .Findings}}{{count (len .) "finding" "findings"}}, the most harmful first:{{else}}No storm and no herd.{{end}}
+{{range $i, $n := .Findings}}
+{{add $i 1}}. {{.Kind}} at {{.Type}} {{.Name}}
+   {{headline $n}}
+   {{.Why}}
+{{- if .TTLs}}
+   TTLs of its answers: {{index .TTLs 0}} to {{index .TTLs 1}}{{end}}
+   clients: {{list .Examples}}{{if gt .Clients (len .Examples)}} and {{sub .Clients (len .Examples)}} more{{end}}
+{{- with others .Others}}
+   beside them: {{.}}{{end}}
+{{- with .Predict}}
+   with {{.Floor}}s: {{printf "%.1f" .Rate}} queries a second, {{.Second}} in the busiest; a removed endpoint may be used for {{.Stale}} s rather than {{.Before}} s
+{{- end}}
+{{end}}
+{{- with .Rules}}
+For the server block of these names:
+{{range .}}
+{{indent .Line}}   # {{range $i, $n := .Findings}}{{if $i}}, {{end}}{{add $n 1}}{{end}}
+{{end}}{{end}}
+{{- if and (not .Findings) .Busiest}}
+Asked most:
+{{range .Busiest}}  {{.Queries}}  {{.Type}} {{.Name}}
+{{end}}{{end}}
+{{- with .Untold}}
+What this input cannot tell:
+{{range .}}  - {{.}}
+{{end}}{{end}}`))
+
+var funcs = map[string]any{
+	"add":  func(a, b int) int { return a + b },
+	"sub":  func(a, b int) int { return a - b },
+	"took": took,
+	"count": func(n int, one, many string) string {
+		if n == 1 {
+			return "1 " + one
+		}
+		return grouped(n) + " " + many
+	},
+	"indent":   func(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") },
+	"headline": headline,
+	"others":   others,
+	"percent":  func(share float64) string { return fmt.Sprintf("%.3g %%", 100*share) },
+	"list": func(addrs []netip.Addr) string {
+		out := make([]string, 0, len(addrs))
+		for _, a := range addrs {
+			out = append(out, a.String())
+		}
+		return strings.Join(out, ", ")
+	},
+}
+
+// headline says in a line what a finding is.
+func headline(n Finding) string {
+	all := fmt.Sprintf("%s queries, %.3g %% of all", grouped(n.Queries), 100*n.Share)
+	if n.Kind == Storm {
+		if n.Clients == 1 {
+			return fmt.Sprintf("%s; 1 client asks again at once, %.0f queries a second", all, n.Rate)
+		}
+		return fmt.Sprintf("%s; %s clients ask again at once, %.0f queries a second", all, grouped(n.Clients), n.Rate)
+	}
+	follow := "come every"
+	if n.Known {
+		follow = "follow TTLs, and come every"
+	}
+	return fmt.Sprintf("%s; %s clients %s %s, %d in the busiest second (%d by any offset), %.1f times the mean; dispersion %.1f",
+		all, grouped(n.Clients), follow, took(n.Period), n.Second, n.Offset, n.Ratio, n.Disperse)
+}
+
+// others says who else asks.
+func others(o Others) string {
+	var parts []string
+	for _, p := range o.Regular {
+		parts = append(parts, fmt.Sprintf("%s every %s", grouped(p.Clients), took(p.Period)))
+	}
+	if o.Once > 0 {
+		parts = append(parts, fmt.Sprintf("%s asked once", grouped(o.Once)))
+	}
+	if o.Rest > 0 {
+		parts = append(parts, fmt.Sprintf("%s at no regular time", grouped(o.Rest)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// took writes a length of time, in no more detail than it deserves.
+func took(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+// grouped writes a number with commas.
+func grouped(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
