@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -150,8 +149,6 @@ func (n *finding) open(ctx context.Context) (inputs []*input, size int64, err er
 // read hands on what is read, in batches, until it ends.
 func (in *input) read(all func(func(*capture.Message)) (capture.Counts, error)) {
 	batch := make([]capture.Message, 0, batchSize)
-	var last atomic.Int64
-	last.Store(time.Now().UnixNano())
 	in.counts, in.err = all(func(m *capture.Message) {
 		batch = append(batch, *m)
 		if len(batch) == batchSize {

@@ -4,18 +4,26 @@
 //
 // It reads a stream once and keeps what is bounded, whatever comes. Questions that make up
 // less than a twenty-thousandth of the queries are forgotten: G. S. Manku and R. Motwani,
-// "Approximate Frequency Counts over Data Streams" (2002). There are 400,000 clients at
-// most, and of each question the ones that came back stay longest. That is some 100 MB.
+// "Approximate Frequency Counts over Data Streams" (2002). Clients are told apart for
+// those that make up a thousandth. There are 400,000 of them at most. Where there would be
+// more, those that were seen once go first, and then every other one of the question that
+// has most, whose figures are then estimates. That is some 200 MB.
 package find
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/miekg/dns"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/capture"
 )
 
 const (
 	bucket     = 20_000          // queries, after which rare questions are forgotten
+	rare       = 1000            // a question that has a smaller part of the queries has no clients
+	warm       = 200_000         // queries, before which every question has
 	maxCallers = 400_000         // of all questions
 	back       = time.Minute     // a clock that goes back by more is that of another server, or was set
 	maxPeriod  = 4 * time.Hour   // between two queries of a client that are taken for one of its waits
@@ -52,6 +60,7 @@ type question struct {
 	queries int
 	missed  int // at most so many were forgotten before
 	callers map[netip.Addr]*caller
+	one     uint32    // of so many clients, a power of two, is known
 	busiest int       // queries in the busiest second so far
 	second  int64     // of the last query
 	seconds []uint32  // queries in the last minute, by second; made once they are not few
@@ -64,12 +73,25 @@ type question struct {
 // New returns a Finder that has seen nothing.
 func New() *Finder { return &Finder{questions: map[key]*question{}} }
 
+// Add takes a message of a capture.
+func (f *Finder) Add(m *capture.Message) {
+	denied := m.Rcode == dns.RcodeNameError
+	if m.Answer {
+		f.Answer(m.Client, m.Name, m.Type, denied, m.TTL)
+		return
+	}
+	f.Query(m.At, m.Client, m.Name, m.Type)
+	if q := f.questions[key{m.Name, m.Type}]; q != nil && denied { // a line of a log has both
+		q.denied++
+	}
+}
+
 // Query has a client ask. at is the zero time if it is not known, and so is client.
 func (f *Finder) Query(at time.Time, client netip.Addr, name string, qtype uint16) {
 	f.queries++
 	q := f.questions[key{name, qtype}]
 	if q == nil {
-		q = &question{key: key{strings.Clone(name), qtype}, missed: f.buckets, callers: map[netip.Addr]*caller{}}
+		q = &question{key: key{strings.Clone(name), qtype}, missed: f.buckets, one: 1, callers: map[netip.Addr]*caller{}}
 		f.questions[q.key] = q
 	}
 	q.queries++
@@ -141,6 +163,9 @@ func (q *question) ask(f *Finder, at int64, client netip.Addr) {
 	q.count(at / 1e3)
 	c := q.callers[client]
 	if c == nil {
+		if f.queries > warm && q.queries*rare < f.queries || !sampled(client, q.one) {
+			return
+		}
 		if f.callers >= maxCallers {
 			f.dismiss()
 		}
@@ -149,6 +174,14 @@ func (q *question) ask(f *Finder, at int64, client netip.Addr) {
 		f.callers++
 	}
 	c.ask(at, f.epoch)
+}
+
+// sampled tells whether a client is the one of so many that is known.
+func sampled(client netip.Addr, of uint32) bool {
+	b := client.As16()
+	h := binary.BigEndian.Uint64(b[:8]) ^ binary.BigEndian.Uint64(b[8:])
+	h *= 0x9e3779b97f4a7c15 // an odd number without a pattern; the high half has the hash
+	return uint32(h>>32)&(of-1) == 0
 }
 
 // count counts a query in its second.
@@ -191,29 +224,44 @@ func (f *Finder) forget() {
 	}
 }
 
-// dismiss forgets clients until there is room: first those that were seen once, and not
-// lately, then those that were seen once, and then those that have not come for longest.
+// dismiss forgets clients until there is room: those of rare questions, those that were
+// seen once and not lately, and then every other one of the question that has most.
 func (f *Finder) dismiss() {
 	const room = maxCallers * 3 / 4
-	once := func(c *caller) bool { return c.n <= 1 }
-	for _, goes := range []func(c *caller) bool{
-		func(c *caller) bool { return once(c) && c.since(f) > 5*minute },
-		func(c *caller) bool { return once(c) && c.since(f) > minute },
-		once,
-		func(c *caller) bool { return c.since(f) > 30*minute },
-		func(c *caller) bool { return c.since(f) > minute },
-		func(*caller) bool { return true },
+	for _, goes := range []func(q *question, c *caller) bool{
+		func(q *question, _ *caller) bool { return q.queries*rare < f.queries },
+		func(_ *question, c *caller) bool { return c.n <= 1 && c.since(f) > 5*minute },
+		func(_ *question, c *caller) bool { return c.since(f) > 30*minute },
 	} {
 		for _, q := range f.questions {
-			for client, c := range q.callers {
-				if goes(c) {
-					delete(q.callers, client)
-					f.callers--
-				}
-			}
+			f.drop(q, goes)
 		}
 		if f.callers <= room {
 			return
+		}
+	}
+	for f.callers > room {
+		var most *question
+		for _, q := range f.questions {
+			if most == nil || len(q.callers) > len(most.callers) {
+				most = q
+			}
+		}
+		most.one *= 2
+		for client := range most.callers {
+			if !sampled(client, most.one) {
+				delete(most.callers, client)
+				f.callers--
+			}
+		}
+	}
+}
+
+func (f *Finder) drop(q *question, goes func(*question, *caller) bool) {
+	for client, c := range q.callers {
+		if goes(q, c) {
+			delete(q.callers, client)
+			f.callers--
 		}
 	}
 }

@@ -16,6 +16,7 @@ type group struct {
 	period  time.Duration // median
 	told    bool          // they are known to keep TTLs; otherwise they may have a period of their own
 	queries int
+	of      int // each member stands for so many
 	beat
 }
 
@@ -60,7 +61,7 @@ func (q *question) groups(f *Finder) (out []group) {
 		}
 	}
 	if len(follow) > 0 {
-		g := newGroup(follow)
+		g := newGroup(follow, q.one)
 		g.told = true
 		out = append(out, g)
 	}
@@ -76,7 +77,7 @@ func (q *question) groups(f *Finder) (out []group) {
 		if to-from < max(2, few) {
 			break
 		}
-		out = append(out, newGroup(slices.Clone(regular[from:to])))
+		out = append(out, newGroup(slices.Clone(regular[from:to]), q.one))
 		regular = slices.Delete(regular, from, to)
 	}
 	return out
@@ -106,11 +107,11 @@ func mean(gaps []uint32) time.Duration {
 }
 
 // newGroup makes a group of those who still come.
-func newGroup(members []member) group {
+func newGroup(members []member, one uint32) group {
 	slices.SortFunc(members, func(a, b member) int {
 		return cmp.Or(cmp.Compare(a.period, b.period), a.addr.Compare(b.addr))
 	})
-	g := group{period: members[len(members)/2].period}
+	g := group{period: members[len(members)/2].period, of: int(one)}
 	end := int64(math.MinInt64)
 	for _, m := range members {
 		end = max(end, m.last)

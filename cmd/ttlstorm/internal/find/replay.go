@@ -61,8 +61,10 @@ func (n *Finding) predict(floor int, seed uint64) (p Predict, ok bool, err error
 		Treatment: storm.Treatment{Name: "rule", Directives: directives},
 		Source:    &storm.Source{TTL: ttl},
 	}
-	if len(n.starts) >= cfg.Clients && n.Kind == Herd {
-		cfg.At = n.starts[:cfg.Clients]
+	if n.Kind == Herd {
+		for i := range cfg.Clients {
+			cfg.At = append(cfg.At, n.starts[i%len(n.starts)])
+		}
 	}
 	var res lab.Result
 	bubble(func() { res, err = lab.Do(cfg) })

@@ -55,6 +55,7 @@ type Finding struct {
 
 	Followers int           `json:"followers"`           // clients that come back with a period
 	Period    time.Duration `json:"period_ns,omitempty"` // of those, the median
+	Estimate  bool          `json:"estimate,omitempty"`  // of the clients, only a part was looked at
 	Known     bool          `json:"follow_ttls"`         // they were seen to keep TTLs; otherwise the period may be their own
 	Others    Others        `json:"others"`
 	Examples  []netip.Addr  `json:"examples"` // some of the clients
@@ -152,7 +153,7 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 	for addr, c := range q.callers {
 		if c.spins() {
 			spin = append(spin, member{addr: addr, caller: c})
-			queries += int(c.short)
+			queries += int(c.short * q.one)
 		}
 	}
 	if queries < leastSpin {
@@ -160,7 +161,8 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 	}
 	slices.SortFunc(spin, func(a, b member) int { return cmp.Or(cmp.Compare(b.n, a.n), a.addr.Compare(b.addr)) })
 	n := f.finding(q, Storm)
-	n.Clients, n.Followers, n.Second = len(spin), len(spin), q.busiest
+	n.Clients, n.Second = len(spin)*int(q.one), q.busiest
+	n.Followers = n.Clients
 	n.Seconds = q.minute()
 	n.Rate = float64(queries) / max(f.length().Seconds(), 1)
 	n.Examples = addresses(spin)
@@ -181,10 +183,14 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 // herd makes a finding of a group.
 func (f *Finder) herd(q *question, g *group, groups []group) Finding {
 	n := f.finding(q, Herd)
-	n.Clients, n.Followers, n.Period, n.Known = len(g.clients), len(g.clients), g.period, g.told
-	n.Rate, n.Second, n.Offset, n.Disperse = g.rate, g.second, g.offset, g.dispersion
-	n.Ratio = float64(g.second) / g.rate
-	n.Examples, n.starts, n.Seconds = addresses(g.clients), g.starts, g.seconds
+	n.Clients, n.Period, n.Known = len(g.clients)*g.of, g.period, g.told
+	n.Followers, n.Estimate = n.Clients, g.of > 1
+	n.Rate, n.Second, n.Offset, n.Disperse = g.rate*float64(g.of), g.second*g.of, g.offset*g.of, 1+(g.dispersion-1)*float64(g.of)
+	n.Ratio = float64(g.second) / max(g.rate, 1e-9)
+	n.Examples, n.starts = addresses(g.clients), g.starts
+	for _, s := range g.seconds {
+		n.Seconds = append(n.Seconds, s*g.of)
+	}
 	in := map[*caller]bool{}
 	for _, m := range g.clients {
 		in[m.caller] = true
@@ -192,7 +198,7 @@ func (f *Finder) herd(q *question, g *group, groups []group) Finding {
 	var regular []Period
 	for i := range groups {
 		if o := &groups[i]; o != g && len(o.clients) > 0 {
-			regular = append(regular, Period{len(o.clients), o.period})
+			regular = append(regular, Period{len(o.clients) * o.of, o.period})
 		}
 	}
 	n.Others = othersOf(q, func(c *caller) bool { return in[c] }, regular)
@@ -220,9 +226,9 @@ func othersOf(q *question, in func(*caller) bool, regular []Period) Others {
 		switch {
 		case in(c):
 		case c.n == 1:
-			o.Once++
+			o.Once += int(q.one)
 		default:
-			o.Rest++
+			o.Rest += int(q.one)
 		}
 	}
 	o.Rest = max(o.Rest-known, 0)
