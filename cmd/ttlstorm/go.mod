@@ -3,11 +3,13 @@ module github.com/ttlfloor/ttlfloor/cmd/ttlstorm
 go 1.26.0
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.2.0
 	github.com/coredns/caddy v1.1.4
 	github.com/coredns/coredns v1.15.0
 	github.com/miekg/dns v1.1.73
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/ttlfloor/ttlfloor v0.0.0
+	github.com/urfave/cli/v3 v3.14.0
 	golang.org/x/time v0.16.0
 	gonum.org/v1/plot v0.17.0
 )
