@@ -40,3 +40,6 @@ func oneAddress(server netip.Addr) string {
 	_ = conn.Close()
 	return ""
 }
+
+// oneLine warns that the clients have one address, and says why.
+const oneLine = "ttlstorm: all clients ask from one address, since %s; ttlfloor takes them for one client, and spreads them by chance alone\n"

@@ -2,93 +2,88 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/coredns/caddy"
-	"github.com/coredns/coredns/core/dnsserver"
-	_ "github.com/coredns/coredns/plugin/bind" // what the treatments need
-	_ "github.com/coredns/coredns/plugin/cache"
-	_ "github.com/coredns/coredns/plugin/errors"
-	_ "github.com/coredns/coredns/plugin/forward"
-	_ "github.com/coredns/coredns/plugin/rewrite"
-
-	"github.com/miekg/dns"
-	_ "github.com/ttlfloor/ttlfloor"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/client"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
-	"github.com/ttlfloor/ttlfloor/internal/chain"
+	"github.com/urfave/cli/v3"
 )
-
-// compared are the treatments that compare goes through by default.
-const compared = "cache 30; ttlfloor, random; ttlfloor, scheduled"
-
-// The defaults of compare: seven generations of 8 to 12 s, after which a herd that
-// is still there is one for ever.
-const (
-	compareLength = 80 * time.Second
-	defaultTTL    = 8 // seconds
-	defaultFloor  = 8 // seconds
-)
-
-// loopback is where compare has its servers.
-const loopback = "127.0.0.1"
 
 // The names that compare asks for are those of Linkerd's control plane.
 var linkerd = []question{
 	{name: "linkerd-dst-headless.linkerd.svc.cluster.local."}, {name: "linkerd-policy.linkerd.svc.cluster.local."},
 }
 
-// compare boots CoreDNS with one treatment after the other, and asks it.
-func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	var o options
-	f := flag.NewFlagSet("ttlstorm compare", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	o.flags(f, compareLength)
-	ttl := f.Uint("ttl", defaultTTL, "seconds, of the upstream's records; 0 to 3600")
-	floor := f.Int("floor", defaultFloor, "seconds, of ttlfloor and those that have one; 1 to 3600")
-	change := f.Duration("change", 45*time.Second, "between changes of the endpoints; 0s is never")
-	names := f.String("treatments", compared, "those to compare; \"all\" are "+strings.Join(treatmentNames(), "; "))
-	usage := func(w io.Writer) {
-		_, _ = fmt.Fprint(w, "usage: ttlstorm compare [flags]\n\nEvery treatment takes as long as -for says.\n"+dash)
-		f.SetOutput(w)
-		f.PrintDefaults()
+// comparing is a run of the command.
+type comparing struct {
+	load
+	files
+	ttl, floor int
+	change     time.Duration
+	treatments string
+}
+
+// compareCommand boots CoreDNS with one treatment after the other, and asks it.
+func compareCommand() *cli.Command {
+	o := comparing{load: newLoad(oneLength)}
+	return &cli.Command{
+		Name: "compare", Usage: "show the storm and the herd on this machine, without ttlfloor and with it",
+		UsageText: "ttlstorm compare [flags]",
+		Description: fmt.Sprintf(`It starts CoreDNS in itself, once for each treatment, and asks it as "run" does. There are two
+scenes, which take less than two minutes:
+
+   The storm, %.0f s for each treatment: the source has TTL 0. What counts is how many queries there are.
+   The herd, %.0f s for all treatments: the source has TTL %d. What counts is how evenly they come: the busiest
+   second over the mean is 1 where they are even.
+
+-ttl, -floor, -treatments or -for choose one scene instead. A small one has its treatments at the same time,
+and a large one, or one with TTL 0 or 1, one after the other.`, theStorm.length.Seconds(), theHerd.length.Seconds(), theHerd.ttl),
+		Flags: slices.Concat([]cli.Flag{
+			&cli.IntFlag{Name: "ttl", Value: oneTTL, Destination: &o.ttl, Category: treatedCategory, Usage: "seconds, of the source's records, 0 to 3600"},
+			&cli.IntFlag{Name: "floor", Value: oneFloor, Destination: &o.floor, Category: treatedCategory,
+				Usage: "seconds, of ttlfloor and those that have one, 1 to 3600"},
+			&cli.DurationFlag{Name: "change", Value: 45 * time.Second, Destination: &o.change, Category: treatedCategory,
+				Usage: "between changes of the endpoints; 0s is never"},
+			&cli.StringFlag{Name: "treatments", Value: oneTreatments, Destination: &o.treatments, Category: treatedCategory,
+				Usage: "those to compare, with semicolons between; \"all\" are " + strings.Join(treatmentNames(), "; ")},
+		}, o.load.flags(), o.files.flags()),
+		Action: o.do,
 	}
-	args, err := parseFlags(f, args, usage, stdout)
-	if err != nil {
-		return err
-	}
-	m, err := o.check()
+}
+
+func (o *comparing) do(ctx context.Context, c *cli.Command) error {
+	model, err := o.load.check()
 	switch {
 	case err != nil:
 		return err
-	case len(args) > 0:
-		return usagef("%q: compare has names of its own", args[0])
-	case *ttl > 3600:
-		return usagef("-ttl %d: it can be 0 to 3600", *ttl)
-	case *floor < 1 || *floor > 3600:
-		return usagef("-floor %d: it can be 1 to 3600", *floor)
-	case *change < 0 || *change > 0 && *change < time.Second:
-		return usagef("-change %v: it can be 0s, or 1s and more", *change)
+	case c.NArg() > 0:
+		return usagef("%q: compare has names of its own", c.Args().First())
+	case o.ttl < 0 || o.ttl > 3600:
+		return usagef("-ttl %d: it can be 0 to 3600", o.ttl)
+	case o.floor < 1 || o.floor > 3600:
+		return usagef("-floor %d: it can be 1 to 3600", o.floor)
+	case o.change < 0 || o.change > 0 && o.change < time.Second:
+		return usagef("-change %v: it can be 0s, or 1s and more", o.change)
 	}
-	treatments, err := chooseTreatments(*names, *floor)
-	if err != nil {
+	if _, err := chooseTreatments(o.treatments, o.floor); err != nil {
 		return err
 	}
-	out, err := o.open(stdout, stderr)
+	scenes := []scene{theStorm, theHerd}
+	if slices.ContainsFunc([]string{"ttl", "floor", "treatments", "for"}, c.IsSet) {
+		scenes = []scene{{titleOf(o.ttl, o.floor), o.ttl, o.floor, o.length, o.treatments}}
+	}
+	stdout, stderr := c.Root().Writer, c.Root().ErrWriter
+	out, err := o.files.open(stdout, stderr)
 	if err != nil {
 		return err
 	}
 	defer out.close()
-	caddy.Quiet, dnsserver.Quiet = true, true
-	log.SetOutput(io.Discard)
-	if err := chain.Set(); err != nil {
+	if err := quiet(); err != nil {
 		return err
 	}
 	why := oneAddress(netip.MustParseAddr(loopback))
@@ -96,86 +91,67 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		_, _ = fmt.Fprintf(stderr, oneLine, why)
 	}
 	var reports []storm.Report
-	for _, t := range treatments {
-		source := &storm.Source{TTL: uint32(*ttl), Change: *change} // #nosec G115 -- at most 3600
-		l := &live{options: o, name: t.Name, model: m, own: why == "", questions: linkerd, source: source, progress: stderr}
-		report, err := withServer(t, source, func(server string) (storm.Report, error) {
-			if err := probe(ctx, server, linkerd[0]); err != nil {
-				return storm.Report{}, err
-			}
-			source.Start()
-			l.server = server
-			return l.run(ctx)
-		})
+	for _, s := range scenes {
+		more, err := o.play(ctx, s, model, why == "", stderr)
 		if err != nil {
-			return fmt.Errorf("%s: %w", t.Name, err)
+			return err
 		}
-		reports = append(reports, report)
-		if ctx.Err() != nil {
+		if reports = append(reports, more...); ctx.Err() != nil {
 			break
 		}
 	}
 	return out.write(reports)
 }
 
-func treatmentNames() (names []string) {
-	for _, t := range storm.Treatments(1) {
-		names = append(names, t.Name)
+// play runs the treatments of a scene, at once or one after the other.
+func (o *comparing) play(ctx context.Context, s scene, model *client.Model, own bool, progress io.Writer) (reports []storm.Report, err error) {
+	treatments, err := chooseTreatments(s.treatments, s.floor)
+	if err != nil {
+		return nil, err
 	}
-	return names
+	turns := slices.Collect(slices.Chunk(treatments, 1))
+	if s.atOnce(&o.load, len(treatments)) {
+		turns = [][]storm.Treatment{treatments}
+	}
+	for _, turn := range turns {
+		more, err := o.turn(ctx, s, turn, model, own, progress)
+		if err != nil {
+			return nil, err
+		}
+		if reports = append(reports, more...); ctx.Err() != nil {
+			break
+		}
+	}
+	return reports, nil
 }
 
-func chooseTreatments(names string, floor int) (out []storm.Treatment, err error) {
-	all := storm.Treatments(floor)
-	if names == "all" {
-		return all, nil
-	}
-	for name := range strings.SplitSeq(names, ";") {
-		found := false
-		for _, t := range all {
-			if t.Name == strings.TrimSpace(name) {
-				out, found = append(out, t), true
-			}
+// turn runs treatments at once, each with a server and a source of its own.
+func (o *comparing) turn(ctx context.Context, s scene, treatments []storm.Treatment, model *client.Model, own bool, progress io.Writer) ([]storm.Report, error) {
+	loads := make([]*live, 0, len(treatments))
+	for _, t := range treatments {
+		l := &live{
+			load: o.load, transport: transport{proto: protocols[0]}, name: t.Name, model: model, own: own, questions: linkerd,
+			source:  &storm.Source{TTL: uint32(s.ttl), Change: o.change},                                     // #nosec G115 -- at most 3600
+			compare: &storm.Comparison{Scene: s.title, TTL: uint32(s.ttl), Floor: s.floor, Change: o.change}, // #nosec G115 -- the same
 		}
-		if !found {
-			return nil, usagef("-treatments: unknown %q; there are %s", strings.TrimSpace(name), strings.Join(treatmentNames(), "; "))
+		l.length, l.start = s.length, min(o.start, s.length)
+		server, stop, err := serve(t, l.source)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.Name, err)
 		}
-	}
-	return out, nil
-}
-
-// withServer runs do against a CoreDNS with a treatment that forwards to the
-// source.
-func withServer(t storm.Treatment, source *storm.Source, do func(server string) (storm.Report, error)) (report storm.Report, err error) {
-	conn, err := net.ListenPacket("udp", loopback+":0")
-	if err != nil {
-		return report, err
-	}
-	upstream := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
-		if rcode, err := source.ServeDNS(context.Background(), w, r); err != nil {
-			_ = w.WriteMsg(new(dns.Msg).SetRcode(r, rcode))
+		defer stop()
+		l.server = server
+		if err := l.probe(ctx, server, linkerd[0]); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.Name, err)
 		}
-	})}
-	go func() { _ = upstream.ActivateAndServe() }()
-	defer func() { _ = upstream.Shutdown() }()
-
-	corefile := caddy.CaddyfileInput{
-		Contents:       []byte(t.Corefile(loopback, "0", conn.LocalAddr().String())),
-		Filepath:       "Corefile",
-		ServerTypeName: "dns",
+		loads = append(loads, l)
 	}
-	instance, err := caddy.Start(corefile)
-	if err != nil {
-		return report, err
+	for _, l := range loads {
+		l.source.Start()
 	}
-	defer func() {
-		_ = instance.Stop()
-		instance.Wait()
-	}()
-	for _, s := range instance.Servers() {
-		if addr := s.LocalAddr(); addr != nil {
-			return do(addr.String())
-		}
+	label := s.title
+	if len(treatments) == 1 {
+		label = treatments[0].Name
 	}
-	return report, errors.New("CoreDNS listens nowhere")
+	return together(ctx, progress, label, loads), nil
 }

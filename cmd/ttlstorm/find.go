@@ -8,54 +8,174 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/capture"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/find"
+	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
+)
+
+// Limits of find.
+const (
+	batchSize  = 1024 // messages that go from a reader to the analysis at once
+	maxInputs  = 256  // files
+	maxReplays = 100  // findings
+	maxFloor   = 3600 // seconds
 )
 
 // finding is what find takes.
 type finding struct {
+	files
 	options capture.Options
-	floor   int // seconds, of the rules
-	replay  int // findings, at most
-	files   []string
-	listen  string // for dnstap: network and address
-	stdin   io.Reader
+	ports   []int
+	servers []string
+	floor   int      // seconds, of the rules
+	replays int      // findings, at most
+	inputs  []string // files
+	listen  string   // for dnstap: network and address
 }
 
-// look reads all inputs and tells what is in them. When ctx is done it tells what there
-// was so far.
-func (n *finding) look(ctx context.Context, stderr io.Writer) (find.Report, error) {
+// findCommand looks for storms and herds in what a CoreDNS gives.
+func findCommand() *cli.Command {
+	n := finding{floor: 30, replays: 20}
+	const category = "Input: what is not in it"
+	return &cli.Command{
+		Name: "find", Usage: "look for storms and herds in what a CoreDNS without ttlfloor gives",
+		UsageText: "ttlstorm find [flags] FILE...",
+		Description: `FILE has lines of the log plugin, dnstap, or packets as pcap or pcapng, each as it is or in gzip,
+zstd, bzip2 or xz; - is standard input. What it is shows in its first bytes. Several files are read side by side,
+in the order of time: give those of all servers of a cluster.
+
+   kubectl -n kube-system logs --timestamps --since=10m coredns-1 > coredns-1.log
+   ttlstorm find coredns-1.log coredns-2.log
+   tcpdump -w - port 53 | ttlstorm find -html storm.html -
+
+It says which names are asked again at once, and which by many clients in step; how many clients follow TTLs, and
+with what period; the rule to write; and what that would do to these clients, by running as many through CoreDNS in
+virtual time. An interrupt prints what there is so far.
+
+Memory does not grow with the input: some 100 MB for what is known of 400,000 clients, and 60 MB to decompress. Only
+names that make up a thousandth of the queries or more are found.`,
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "floor", Value: n.floor, Usage: fmt.Sprintf("`SECONDS`, the FLOOR of the rules; 1 to %d", maxFloor), Destination: &n.floor},
+			&cli.IntFlag{Name: "replays", Value: n.replays, Usage: fmt.Sprintf("`FINDINGS` that are run through the rule, the most harmful ones; 0 to %d", maxReplays), Destination: &n.replays},
+			&cli.StringFlag{Name: "format", Usage: "`FORMAT` of the lines, where log has one of its own in the Corefile", Destination: &n.options.LogFormat, Category: category},
+			&cli.IntSliceFlag{Name: "port", Usage: "`PORT` of the server besides 53, for packets", Destination: &n.ports, Category: category},
+			&cli.StringSliceFlag{Name: "address", Usage: "`ADDRESS` of the server, for packets; those to and from others do not count", Destination: &n.servers, Category: category},
+			&cli.StringFlag{Name: "listen", Usage: "`SOCKET` for dnstap to connect to, unix:PATH or tcp:ADDRESS:PORT, until an interrupt", Destination: &n.listen, Category: category},
+			&cli.StringFlag{Name: "json", Usage: "`FILE` for all that was found", Destination: &n.json, TakesFile: true, Category: filesCategory},
+			&cli.StringFlag{Name: "html", Usage: "`FILE` for a page with pictures", Destination: &n.html, TakesFile: true, Category: filesCategory},
+		},
+		Action: n.do,
+	}
+}
+
+func (n *finding) do(ctx context.Context, c *cli.Command) error {
+	if err := misplaced(c); err != nil {
+		return err
+	}
+	n.inputs = c.Args().Slice()
+	if err := n.check(); err != nil {
+		return err
+	}
+	stdout, stderr := c.Root().Writer, c.Root().ErrWriter
+	inputs, size, err := n.open(ctx, c.Root().Reader)
+	if err != nil {
+		return err
+	}
+	out, err := n.files.open(stdout, stderr)
+	if err != nil {
+		return err
+	}
+	defer out.close()
+	r, err := n.look(inputs, size, stderr)
+	if err != nil {
+		return err
+	}
+	if err := r.Text(out.table); err != nil {
+		return err
+	}
+	for _, f := range out.files {
+		b, err := rendered(f.flag, &r)
+		if err == nil {
+			err = f.put(b)
+		}
+		if err != nil {
+			return fmt.Errorf("-%s: %w", f.flag, err)
+		}
+	}
+	return nil
+}
+
+// check completes the options.
+func (n *finding) check() error {
+	switch {
+	case len(n.inputs) == 0 && n.listen == "":
+		return usagef("nothing to read; name files of log lines, dnstap or pcap, or - for standard input")
+	case len(n.inputs) > maxInputs:
+		return usagef("%d files: there can be 1 to %d at once", len(n.inputs), maxInputs)
+	case n.floor < 1 || n.floor > maxFloor:
+		return usagef("-floor %d: it can be 1 to %d seconds", n.floor, maxFloor)
+	case n.replays < 0 || n.replays > maxReplays:
+		return usagef("-replays %d: it can be 0 to %d findings", n.replays, maxReplays)
+	}
+	for i, name := range n.inputs {
+		if name == n.json || name == n.html {
+			return usagef("%q is to be read and to be written; -json and -html name the files that are written", name)
+		}
+		if slices.Index(n.inputs, name) < i {
+			return usagef("%q is there twice; its queries would count twice", name)
+		}
+	}
+	if n.listen != "" {
+		network, address, ok := strings.Cut(n.listen, ":")
+		if !ok || address == "" || network != "unix" && network != "tcp" {
+			return usagef("-listen %s: it can be unix:PATH or tcp:ADDRESS:PORT", n.listen)
+		}
+	}
+	for _, p := range n.ports {
+		if p < 1 || p > 65535 {
+			return usagef("-port %d: it can be 1 to 65535", p)
+		}
+		n.options.Ports = append(n.options.Ports, uint16(p)) // #nosec G115 -- in range
+	}
+	for _, s := range n.servers {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return usagef("-address %s: not an address such as 10.96.0.10 or fd00::a", s)
+		}
+		n.options.Servers = append(n.options.Servers, a.Unmap())
+	}
 	n.options.Progress = new(capture.Progress)
 	if err := n.options.Check(); err != nil {
-		return find.Report{}, usagef("-format: %v", err)
+		return usagef("-format: %v", err)
 	}
-	inputs, size, err := n.open(ctx)
-	if err != nil {
-		return find.Report{}, err
-	}
+	return nil
+}
+
+// look reads the inputs and tells what is in them. When they end early, it tells what
+// there was so far.
+func (n *finding) look(inputs []*input, size int64, stderr io.Writer) (find.Report, error) {
 	bar := bytesBar(stderr, size)
 	f := find.New()
-	merge(inputs, func(m *capture.Message) { f.Add(m) }, func() { _ = bar.Set64(n.options.Progress.Bytes.Load()) })
+	merge(inputs, f.Add, func() { _ = bar.Set64(n.options.Progress.Bytes.Load()) })
 	_ = bar.Finish()
-	if err := n.tell(inputs, stderr); err != nil {
+	if err := tell(inputs, stderr); err != nil {
 		return find.Report{}, err
 	}
 	r := f.Report()
 	r.Write(n.floor)
-	if err := r.Predict(n.floor, n.replay); err != nil {
-		return find.Report{}, err
-	}
-	return r, nil
+	return r, r.Predict(n.floor, n.replays)
 }
 
 // tell says what was not understood. It is an error where that is so of all inputs.
-func (n *finding) tell(inputs []*input, stderr io.Writer) error {
+func tell(inputs []*input, stderr io.Writer) error {
 	understood := false
 	var errs []error
 	for _, in := range inputs {
@@ -90,16 +210,8 @@ type input struct {
 	err     error // both are set before batches is closed
 }
 
-const (
-	batchSize = 1024 // messages that go from a reader to the analysis at once
-	maxInputs = 256  // files
-)
-
 // open opens the inputs, and has each read on its own.
-func (n *finding) open(ctx context.Context) (inputs []*input, size int64, err error) {
-	if len(n.files) > maxInputs {
-		return nil, 0, usagef("%d files: there can be 1 to %d at once", len(n.files), maxInputs)
-	}
+func (n *finding) open(ctx context.Context, stdin io.Reader) (inputs []*input, size int64, err error) {
 	var files []*os.File
 	fail := func(err error) ([]*input, int64, error) {
 		for _, f := range files {
@@ -107,7 +219,7 @@ func (n *finding) open(ctx context.Context) (inputs []*input, size int64, err er
 		}
 		return nil, 0, err
 	}
-	for _, name := range n.files {
+	for _, name := range n.inputs {
 		if name == "-" {
 			files = append(files, nil)
 			size = -1
@@ -125,11 +237,11 @@ func (n *finding) open(ctx context.Context) (inputs []*input, size int64, err er
 		}
 	}
 	for i, f := range files {
-		in := &input{name: n.files[i], batches: make(chan []capture.Message, 4)}
+		in := &input{name: n.inputs[i], batches: make(chan []capture.Message, 4)}
 		inputs = append(inputs, in)
 		go in.read(func(do func(*capture.Message)) (capture.Counts, error) {
 			if f == nil {
-				return capture.Read(ctx, "standard input", n.stdin, n.options, do)
+				return capture.Read(ctx, "standard input", stdin, n.options, do)
 			}
 			defer func() { _ = f.Close() }()
 			return capture.Read(ctx, in.name, f, n.options, do)
@@ -219,8 +331,8 @@ func bytesBar(stderr io.Writer, size int64) *progressbar.ProgressBar {
 		progressbar.OptionSetDescription("reading"), progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionClearOnFinish())
 }
 
-// show renders a report in the format that a flag stands for.
-func show(flag string, r *find.Report) ([]byte, error) {
+// rendered is a report in the format that a flag stands for.
+func rendered(flag string, r *find.Report) ([]byte, error) {
 	var b bytes.Buffer
 	var err error
 	switch flag {

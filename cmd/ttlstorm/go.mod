@@ -3,16 +3,18 @@ module github.com/ttlfloor/ttlfloor/cmd/ttlstorm
 go 1.26.0
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.2.0
 	github.com/coredns/caddy v1.1.4
 	github.com/coredns/coredns v1.15.0
 	github.com/dnstap/golang-dnstap v0.4.0
 	github.com/farsightsec/golang-framestream v0.3.0
 	github.com/gopacket/gopacket v1.7.7
-	github.com/klauspost/compress v1.20.4
+	github.com/klauspost/compress v1.19.1
 	github.com/miekg/dns v1.1.73
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/ttlfloor/ttlfloor v0.0.0
 	github.com/ulikunitz/xz v0.5.17
+	github.com/urfave/cli/v3 v3.14.0
 	golang.org/x/term v0.46.0
 	golang.org/x/text v0.42.0
 	golang.org/x/time v0.16.0

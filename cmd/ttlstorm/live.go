@@ -2,19 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"net/netip"
-	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
-	"github.com/schollz/progressbar/v3"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/client"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 	"golang.org/x/time/rate"
@@ -24,14 +17,15 @@ import (
 // is a goroutine, and each of its queries has a port of its own. Beside them may be
 // others who ask once, each from an address that nobody else has.
 type live struct {
-	options
+	load
+	transport
 	name      string // of the report
 	model     *client.Model
 	server    string
 	own       bool // each client has an address of its own
 	questions []question
-	source    *storm.Source // that the answers are of, if it is known
-	progress  io.Writer
+	source    *storm.Source     // that the answers are of, if it is known
+	compare   *storm.Comparison // that the run is a part of, if it is
 
 	begin  time.Time
 	limit  *rate.Limiter
@@ -40,38 +34,68 @@ type live struct {
 	beside *storm.Record // of others
 }
 
-// run lets all clients go on until the time is over or ctx is done.
-func (l *live) run(ctx context.Context) (storm.Report, error) {
+// prepare makes what a run counts in.
+func (l *live) prepare() {
 	l.record, l.beside = storm.NewRecord(l.length), storm.NewRecord(l.length)
+}
+
+// soFar returns how many queries there were, and how many failed.
+func (l *live) soFar() (queries, failed int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.record.Queries() + l.beside.Queries(), l.record.Errors() + l.beside.Errors()
+}
+
+// run lets all clients go on until the time is over or ctx is done, once it is prepared.
+func (l *live) run(ctx context.Context) storm.Report {
 	l.limit = rate.NewLimiter(rate.Limit(l.rate), max(l.rate/10, 1))
 	l.begin = time.Now()
 	ctx, cancel := context.WithDeadline(ctx, l.begin.Add(l.length))
 	defer cancel()
 
 	var clients sync.WaitGroup
+	askers := make([]*asker, 0, l.clients)
 	for i := range l.clients {
+		a := l.asker(l.server, l.from(i))
+		askers = append(askers, a)
 		r := rand.New(rand.NewPCG(l.seed, uint64(i))) // #nosec G115 G404 -- not negative; chance, not a secret
 		start := time.Duration(r.Int64N(int64(l.start) + 1))
 		for n, q := range l.questions {
 			r := rand.New(rand.NewPCG(r.Uint64(), uint64(n))) // #nosec G115 G404 -- the same
-			clients.Go(func() { l.resolve(ctx, q, l.from(i), start, r) })
+			clients.Go(func() { l.resolve(ctx, q, a, start, r) })
 		}
 	}
 	if l.others > 0 {
 		clients.Go(func() { l.strangers(ctx, &clients) })
 	}
-	l.show(ctx)
 	clients.Wait()
+	for _, a := range askers {
+		a.close()
+	}
 	took := min(time.Since(l.begin), l.length)
 	upstream := 0
 	if l.source != nil {
 		upstream = l.source.Queries()
 	}
 	report := l.record.Report(l.name, took, upstream)
+	report.Run = l.params()
 	if l.others > 0 {
 		report.Beside(l.record, l.beside)
 	}
-	return report, nil
+	return report
+}
+
+// params are what the run was told.
+func (l *live) params() *storm.Params {
+	names := make([]string, 0, len(l.questions))
+	for _, q := range l.questions {
+		names = append(names, q.String())
+	}
+	return &storm.Params{
+		Version: version(), Began: l.begin, Server: l.server, Protocol: l.proto, TLSName: l.tlsName, Insecure: l.insecure,
+		BufSize: uint16(l.bufsize), DO: l.do, Names: names, Model: l.model.Name, Clients: l.clients, Others: l.others, // #nosec G115 -- at most 65535
+		Length: l.length, Start: l.start, Rate: l.rate, Seed: l.seed, Compare: l.compare,
+	}
 }
 
 // from is the address of a client, by its number; the zero one leaves it to the system.
@@ -98,8 +122,14 @@ func (l *live) strangers(ctx context.Context, all *sync.WaitGroup) {
 		l.beside.Query(time.Since(l.begin))
 		l.mu.Unlock()
 		all.Go(func() {
-			m, kind := l.exchange(ctx, from, q.name, c.Query())
-			if kind == "" && m.Rcode != dns.RcodeSuccess {
+			a := l.asker(l.server, from)
+			defer a.close()
+			m, err := a.ask(ctx, q.name, c.Query())
+			kind := ""
+			switch {
+			case err != nil:
+				kind = kindOf(err)
+			case m.Rcode != dns.RcodeSuccess:
 				kind = dns.RcodeToString[m.Rcode]
 			}
 			if kind != "" && !l.over(ctx) {
@@ -128,30 +158,8 @@ func (l *live) allow(ctx context.Context, of *storm.Record) bool {
 	return l.limit.Wait(ctx) == nil
 }
 
-// show keeps a line of progress until ctx is done.
-func (l *live) show(ctx context.Context) {
-	bar := progressbar.NewOptions64(int64(l.length/time.Second), progressbar.OptionSetWriter(l.progress),
-		progressbar.OptionSetDescription(l.name), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish(),
-		progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionSetPredictTime(false))
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			_ = bar.Finish()
-			return
-		case <-tick.C:
-			l.mu.Lock()
-			queries, failed := l.record.Queries()+l.beside.Queries(), l.record.Errors()+l.beside.Errors()
-			l.mu.Unlock()
-			bar.Describe(progressLine(l.name, queries, failed))
-			_ = bar.Set64(int64(time.Since(l.begin) / time.Second))
-		}
-	}
-}
-
 // resolve is one client that resolves one name.
-func (l *live) resolve(ctx context.Context, q question, from netip.Addr, start time.Duration, r *rand.Rand) {
+func (l *live) resolve(ctx context.Context, q question, a *asker, start time.Duration, r *rand.Rand) {
 	c := l.model.New(q.qtype, r)
 	version, last := -1, time.Duration(-1)
 	for wait := start; sleep(ctx, wait); {
@@ -169,11 +177,11 @@ func (l *live) resolve(ctx context.Context, q question, from netip.Addr, start t
 		}
 		l.mu.Unlock()
 		due := c.Query()
-		m, kind := l.exchange(ctx, from, q.name, due)
+		m, err := a.ask(ctx, q.name, due)
 		if l.over(ctx) {
 			break
 		}
-		version = l.note(due, m, kind, version)
+		version = l.note(due, m, err, time.Since(l.begin)-at, version)
 		if m == nil { // for all that it knows, the response may still come
 			sleep(ctx, client.Timeout-(time.Since(l.begin)-at))
 		}
@@ -188,16 +196,17 @@ func (l *live) resolve(ctx context.Context, q question, from netip.Addr, start t
 	}
 }
 
-// note records what a client got, and returns the version of the source that it
-// has now.
-func (l *live) note(due client.Query, m *dns.Msg, kind string, version int) int {
+// note records what a client got, and how long it waited for it, and returns the version
+// of the source that it has now.
+func (l *live) note(due client.Query, m *dns.Msg, err error, took time.Duration, version int) int {
 	at := time.Since(l.begin)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if kind != "" {
-		l.record.Error(kind)
+	if err != nil {
+		l.record.Error(kindOf(err))
 		return version
 	}
+	l.record.Latency(took)
 	ttl, ok := client.Positive(m, due.Type)
 	if !ok {
 		if m.Rcode != dns.RcodeSuccess {
@@ -216,40 +225,6 @@ func (l *live) note(due client.Query, m *dns.Msg, kind string, version int) int 
 	return max(v, version)
 }
 
-// exchange asks once, and says what went wrong if no response came that answers
-// the query.
-func (l *live) exchange(ctx context.Context, from netip.Addr, name string, due client.Query) (*dns.Msg, string) {
-	q := new(dns.Msg).SetQuestion(name, due.Type)
-	c := dns.Client{Timeout: client.Timeout, Dialer: &net.Dialer{Timeout: client.Timeout}}
-	local := netip.AddrPortFrom(from, 0)
-	switch {
-	case due.TCP && from.IsValid():
-		c.Net, c.Dialer.LocalAddr = "tcp", net.TCPAddrFromAddrPort(local)
-	case due.TCP:
-		c.Net = "tcp"
-	case from.IsValid():
-		c.Dialer.LocalAddr = net.UDPAddrFromAddrPort(local)
-	}
-	m, _, err := c.ExchangeContext(ctx, q, l.server)
-	var netErr net.Error
-	kind := ""
-	switch {
-	case err == nil && !m.Response, err == nil && !slices.Equal(m.Question, q.Question):
-		kind = "wrong answer"
-	case err == nil:
-		return m, ""
-	case errors.Is(err, syscall.ECONNREFUSED):
-		kind = "refused"
-	case errors.As(err, &netErr) && netErr.Timeout():
-		kind = "timeout"
-	case errors.As(err, &netErr):
-		kind = "network"
-	default:
-		kind = "wrong answer"
-	}
-	return nil, kind
-}
-
 // sleep waits, and tells whether ctx is not done.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
@@ -263,8 +238,4 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-t.C:
 		return true
 	}
-}
-
-func progressLine(name string, queries, failed int) string {
-	return fmt.Sprintf("%s: %d queries, %d errors", name, queries, failed)
 }

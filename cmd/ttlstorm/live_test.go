@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"flag"
 	"io"
 	"log"
@@ -21,12 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coredns/caddy"
-	"github.com/coredns/coredns/core/dnsserver"
-
 	"github.com/miekg/dns"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
-	"github.com/ttlfloor/ttlfloor/internal/chain"
 )
 
 var full = flag.Bool("storm", false, "TestBeside for two and a half minutes, and judge the herd")
@@ -210,7 +205,8 @@ func TestOneAddressIsSaid(t *testing.T) {
 // schedule has to be better than chance, and good. A machine that halts makes a herd of
 // the clients of both, so a run that fails is done again if the machine was late in it.
 func TestBeside(t *testing.T) {
-	o := options{clients: 400, others: 400, rate: 20_000, start: 20 * time.Millisecond, model: "linkerd-unpatched", seed: 1, length: 10 * time.Second}
+	o := newLoad(10 * time.Second)
+	o.clients, o.others = 400, 400
 	floor, again := 2, 0
 	if *full {
 		o.length, floor, again = 150*time.Second, 10, 2
@@ -219,10 +215,8 @@ func TestBeside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	caddy.Quiet, dnsserver.Quiet = true, true
-	log.SetOutput(io.Discard)
 	defer log.SetOutput(os.Stderr)
-	if err := chain.Set(); err != nil {
+	if err := quiet(); err != nil {
 		t.Fatal(err)
 	}
 	treatments, err := chooseTreatments("ttlfloor, random; ttlfloor, scheduled", floor)
@@ -234,7 +228,7 @@ func TestBeside(t *testing.T) {
 		loads := make([]*live, 0, len(treatments))
 		for _, treatment := range treatments {
 			loads = append(loads, &live{
-				options: o, name: treatment.Name, model: model, own: own, questions: linkerd, progress: io.Discard,
+				load: o, transport: transport{proto: "udp"}, name: treatment.Name, model: model, own: own, questions: linkerd,
 				source: &storm.Source{TTL: uint32(floor)}, // #nosec G115 -- small
 			})
 		}
@@ -272,33 +266,20 @@ func TestBeside(t *testing.T) {
 // returns by how much the machine was late at most.
 func sideBySide(t *testing.T, treatments []storm.Treatment, loads []*live) (reports []storm.Report, late time.Duration) {
 	t.Helper()
-	reports = make([]storm.Report, len(loads))
-	var boot func(i int) error
-	boot = func(i int) error {
-		if i < len(loads) {
-			_, err := withServer(treatments[i], loads[i].source, func(server string) (storm.Report, error) {
-				loads[i].server = server
-				return storm.Report{}, boot(i + 1)
-			})
-			return err
+	for i, l := range loads {
+		server, stop, err := serve(treatments[i], l.source)
+		if err != nil {
+			t.Fatal(err)
 		}
-		quit, canary := make(chan struct{}), make(chan time.Duration)
-		go func() { canary <- lateness(quit) }()
-		errs := make([]error, len(loads))
-		var wg sync.WaitGroup
-		for i, l := range loads {
-			l.source.Start()
-			wg.Go(func() { reports[i], errs[i] = l.run(t.Context()) })
-		}
-		wg.Wait()
-		close(quit)
-		late = <-canary
-		return errors.Join(errs...)
+		defer stop()
+		l.server = server
+		l.source.Start()
 	}
-	if err := boot(0); err != nil {
-		t.Fatal(err)
-	}
-	return reports, late
+	quit, canary := make(chan struct{}), make(chan time.Duration)
+	go func() { canary <- lateness(quit) }()
+	reports = together(t.Context(), io.Discard, "", loads)
+	close(quit)
+	return reports, <-canary
 }
 
 // lateness is by how much a sleep of 10 ms was too long at most.

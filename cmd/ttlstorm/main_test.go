@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -23,6 +21,11 @@ import (
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/lab"
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/storm"
 )
+
+// run runs the tool with nothing on standard input.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	return execute(ctx, args, strings.NewReader(""), stdout, stderr)
+}
 
 // listen answers every packet that comes with what respond makes of it, and
 // returns its address.
@@ -75,7 +78,9 @@ func TestRefuses(t *testing.T) {
 		usage bool
 		want  string
 	}{
-		{[]string{"a.example"}, true, "-server ADDRESS:PORT"},
+		{nil, true, "no server; give -server ADDRESS:PORT"},
+		{[]string{"a.example"}, true, `"a.example" is no command, and there is no server to ask for it; give -server ADDRESS:PORT`},
+		{[]string{"comprae"}, true, `"comprae" is no command`},
 		{[]string{"-server", answering}, true, "no names; give some"},
 		{[]string{"-server", answering, "SRV"}, true, "no names; give some"},
 		{[]string{"-server", answering, "a..b"}, true, `"a..b" is not a domain name`},
@@ -123,6 +128,24 @@ func TestRefuses(t *testing.T) {
 		{[]string{"-server", answering, ""}, true, `"" is not a domain name`},
 		{[]string{"-server", answering, "compare"}, true, `"compare" goes before the flags`},
 		{[]string{"-clients", "5", "compare", "-ttl", "0"}, true, `"compare" goes before the flags`},
+		{[]string{"run", "-server", answering, "compare"}, true, `"compare" goes before the flags`},
+		{[]string{"-server", answering, "a.example", "-clients"}, true, "flag needs an argument: -clients"},
+		{[]string{"-server", answering, "-proto", "quic", "a.example"}, true, `unknown "quic"; there are udp, tcp, tls, https`},
+		{[]string{"-server", answering, "-tls-name", "dns.example", "a.example"}, true, "-proto udp has no certificate"},
+		{[]string{"-server", answering, "-proto", "tcp", "-insecure", "a.example"}, true, "-proto tcp has no certificate"},
+		{[]string{"-server", answering, "-proto", "tls", "-tls-name", "a/b", "a.example"}, true, `-tls-name "a/b": not a name`},
+		{[]string{"-server", answering, "-bufsize", "511", "a.example"}, true, "-bufsize 511: it can be 0, or 512 to 65535"},
+		{[]string{"-server", answering, "-bufsize", "65536", "a.example"}, true, "0, or 512 to 65535"},
+		{[]string{"-server", closed, "-proto", "tcp", "a.example"}, false, "does not answer over tcp"},
+		{[]string{"-server", answering, "-names", gone}, true, "cannot be read"},
+		{[]string{"-server", answering, "-names", dir}, true, "is a directory"},
+		{[]string{"-server", answering, "-names", "-"}, true, "-names - has no names"},
+		{[]string{"models", "linked"}, true, `unknown model "linked"; there are linkerd-unpatched, linkerd`},
+		{[]string{"version", "1"}, true, `"1": version takes no arguments`},
+		{[]string{"help", "nothing"}, true, `'nothing'; ttlstorm -h lists the commands`},
+		{[]string{"completion", "tcsh"}, true, `'tcsh'; ttlstorm -h lists the commands`},
+		{[]string{"compare", "-bogus"}, true, "-bogus; -h lists the flags"},
+		{[]string{"compare", "-html", dir}, false, "cannot be written"},
 		{[]string{"compare", "a.example"}, true, "compare has names of its own"},
 		{[]string{"compare", "a.example", "-clients", "5"}, true, "compare has names of its own"},
 		{[]string{"compare", "-ttl", "4000"}, true, "0 to 3600"},
@@ -134,8 +157,7 @@ func TestRefuses(t *testing.T) {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			err := run(t.Context(), tt.args, &stdout, &stderr)
-			var usage usageError
-			if err == nil || errors.As(err, &usage) != tt.usage || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+			if want := map[bool]int{true: 2, false: 1}[tt.usage]; status(err) != want || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q, want usage %v and a line with %q", err, tt.usage, tt.want)
 			}
 			if stdout.Len()+stderr.Len() > 0 {
@@ -175,15 +197,6 @@ func TestQuestions(t *testing.T) {
 		}
 		if err != nil || strings.Join(parts, ", ") != want {
 			t.Errorf("%s: %v, %v, want %s", args, parts, err, want)
-		}
-	}
-}
-
-func TestHelp(t *testing.T) {
-	for _, args := range [][]string{{"-h"}, {"a.example", "-h"}, {"compare", "-h"}} {
-		var out bytes.Buffer
-		if err := run(t.Context(), args, &out, io.Discard); err == nil || !strings.Contains(out.String(), "-clients") {
-			t.Errorf("%q: %v, %q", args, err, &out)
 		}
 	}
 }
@@ -230,7 +243,7 @@ func TestRun(t *testing.T) {
 	if r.Queries < 1 || r.Queries > 4*resolvers || r.MeanTTL != 1 || len(r.Seconds) != 3 || len(r.Errors) != 0 {
 		t.Errorf("%+v", r)
 	}
-	if got := cells(stdout.String()); got["upstream"] != "-" || got["stale p50, p99, max"] != "-" || got["mean TTL"] != "1.0" {
+	if got := cells(stdout.String()); got["upstream"]+got["stale p50, p99, max"] != "" || got["mean TTL"] != "1.0" {
 		t.Errorf("the table is %q", got)
 	}
 	for _, key := range []string{"upstream_queries", "stale"} {
@@ -344,8 +357,7 @@ func TestErrors(t *testing.T) {
 			var stdout bytes.Buffer
 			file := filepath.Join(t.TempDir(), "json")
 			err := run(t.Context(), []string{"-server", server, "-clients", "1", "-for", "2s", "-json", file, "A", "a.example"}, &stdout, io.Discard)
-			var usage usageError
-			if err == nil || errors.As(err, &usage) || !strings.Contains(err.Error(), "had an answer") || !strings.Contains(err.Error(), name+" ") {
+			if status(err) != 1 || !strings.Contains(err.Error(), "had an answer") || !strings.Contains(err.Error(), name+" ") {
 				t.Errorf("error %v, want one that says that there was no answer but %s", err, name)
 			}
 			if got := cells(stdout.String()); !strings.Contains(got["errors"], name+" ") || got["mean TTL"] != "-" {
@@ -388,11 +400,10 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// TestStory has the defaults of compare, and -others 400, in virtual time: the herd
+// TestStory has the scene that flags choose, and -others 400, in virtual time: the herd
 // stays, chance thins it out, and the schedule ends it.
 func TestStory(t *testing.T) {
-	var o options
-	o.flags(flag.NewFlagSet("", flag.PanicOnError), compareLength)
+	o := newLoad(oneLength)
 	m, err := o.check()
 	if err != nil {
 		t.Fatal(err)
@@ -400,8 +411,8 @@ func TestStory(t *testing.T) {
 	for _, tt := range []struct {
 		ttl    uint32
 		others []lab.Others
-	}{{ttl: defaultTTL}, {}, {defaultTTL, []lab.Others{{Rate: 400}}}} {
-		treatments, err := chooseTreatments("nothing; "+compared, defaultFloor)
+	}{{ttl: oneTTL}, {}, {oneTTL, []lab.Others{{Rate: 400}}}} {
+		treatments, err := chooseTreatments("nothing; "+oneTreatments, oneFloor)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -454,7 +465,7 @@ func TestAgrees(t *testing.T) {
 	if err := json.Unmarshal(text, &reports); err != nil {
 		t.Fatal(err)
 	}
-	o := options{model: "linkerd-unpatched", clients: clients, length: length, rate: 1}
+	o := newLoad(length)
 	m, err := o.check()
 	if err != nil {
 		t.Fatal(err)

@@ -9,11 +9,16 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Model is how one kind of client behaves. What is said to be assumed in Models
-// was not found in the program's own code or documentation.
+// Model is how one kind of client behaves. What is said to be assumed was not found in
+// the program's own code or documentation.
 type Model struct {
-	Name string
-	Doc  string // what it models, in a line
+	Name    string `json:"name"`
+	Doc     string `json:"models"`  // what it models, in a line
+	Asks    string `json:"asks"`    // for which types
+	TTL     string `json:"ttl"`     // what it does on one: floor and jitter included
+	Failure string `json:"failure"` // what it does on a failure, or on a negative answer
+	Source  string `json:"source"`  // where that is from
+	Assumed string `json:"assumed"` // of it; empty if nothing is
 
 	stages  [][]uint16 // types to look up; the next stage is for when all lookups of one fail
 	success func(ttl uint32, r *rand.Rand) time.Duration
@@ -21,48 +26,52 @@ type Model struct {
 	failure func(n int, r *rand.Rand) time.Duration
 }
 
+// What several models have in common.
+const (
+	linkerdAsks    = "SRV and, where that fails for any reason, A and AAAA of the same name"
+	linkerdAssumed = "the back-off"
+	envoyAsks      = "A, as in an IPv4 cluster"
+	envoyFailure   = "backs off from 5 s to 50 s, of which all is jitter. A negative answer is a failure."
+	envoyAssumed   = "the back-off, and that it does not ask for AAAA"
+)
+
 // Models are all of them.
-//
-// linkerd2-proxy asks for SRV records and, where that fails for any reason, for
-// A and AAAA records of the same name; it waits for the least TTL, or for the
-// negative TTL of the SOA. Before its release of March 2025 (pull request 3807)
-// that was all; since then it waits for 5 s at least. Without a SOA its owner
-// starts it again after a back-off (assumed: 100 ms to 10 s, 10 % jitter).
-//
-// Envoy with respect_dns_ttl waits for the TTL, and for dns_refresh_rate, 5 s,
-// where that is 0. dns_jitter adds up to so much after a success; Istio sets 100
-// ms. After a failure, negative answers included, it backs off (assumed: 5 s to
-// 50 s, full jitter). It is taken to ask for A records only, as in an IPv4
-// cluster.
-//
-// ServiceTalk clamps the TTL to 10 s to 300 s and adds up to 4 s (assumed: A
-// and AAAA, a back-off of 1 s to 30 s).
-//
-// The stub resolves every 30 s whatever the TTL, which is the most that gRPC-Go
-// does.
 var Models = []*Model{
 	{
-		Name: "linkerd-unpatched", Doc: "linkerd2-proxy before its minimum of 5 s",
+		Name: "linkerd-unpatched", Doc: "linkerd2-proxy before its minimum of 5 s", Asks: linkerdAsks,
+		TTL:     "waits for the least TTL of the answer, and asks again at once where that is 0. It has no floor and no jitter.",
+		Failure: "waits for the negative TTL of the SOA; without a SOA it backs off from 100 ms to 10 s, of which 10% is jitter.",
+		Source:  "linkerd2-proxy before its release of March 2025", Assumed: linkerdAssumed,
 		stages: linkerd, success: exactly, failure: backoff(100*time.Millisecond, 10*time.Second, 0.1),
 		denial: seconds,
 	},
 	{
-		Name: "linkerd", Doc: "linkerd2-proxy since then",
+		Name: "linkerd", Doc: "linkerd2-proxy since then", Asks: linkerdAsks,
+		TTL:     "waits for the least TTL of the answer, and for 5 s at least. It has no jitter.",
+		Failure: "waits for the negative TTL of the SOA, and for 5 s at least; without a SOA it backs off from 100 ms to 10 s, of which 10% is jitter.",
+		Source:  "linkerd2-proxy since its release of March 2025, pull request 3807", Assumed: linkerdAssumed,
 		stages:  linkerd,
 		success: func(ttl uint32, _ *rand.Rand) time.Duration { return seconds(max(ttl, 5)) },
 		denial:  func(ttl uint32) time.Duration { return seconds(max(ttl, 5)) },
 		failure: backoff(100*time.Millisecond, 10*time.Second, 0.1),
 	},
 	{
-		Name: "envoy", Doc: "Envoy with respect_dns_ttl",
+		Name: "envoy", Doc: "Envoy with respect_dns_ttl", Asks: envoyAsks,
+		TTL:     "waits for the TTL, and for 5 s (dns_refresh_rate) where that is 0. It has no other floor and no jitter.",
+		Failure: envoyFailure, Source: "Envoy's documentation of clusters", Assumed: envoyAssumed,
 		stages: [][]uint16{{dns.TypeA}}, success: envoy(0), failure: backoff(5*time.Second, 50*time.Second, 1),
 	},
 	{
-		Name: "envoy-jitter", Doc: "the same with the dns_jitter that Istio sets, 100 ms",
+		Name: "envoy-jitter", Doc: "the same with the dns_jitter that Istio sets, 100 ms", Asks: envoyAsks,
+		TTL:     "waits for the TTL, or for 5 s (dns_refresh_rate) where that is 0, and for up to 100 ms more. It has no other floor.",
+		Failure: envoyFailure, Source: "Envoy's documentation of clusters; the jitter is Istio's", Assumed: envoyAssumed,
 		stages: [][]uint16{{dns.TypeA}}, success: envoy(100 * time.Millisecond), failure: backoff(5*time.Second, 50*time.Second, 1),
 	},
 	{
-		Name: "servicetalk", Doc: "ServiceTalk: TTL within 10 s to 300 s, and up to 4 s more",
+		Name: "servicetalk", Doc: "ServiceTalk: TTL within 10 s to 300 s, and up to 4 s more", Asks: "A and AAAA",
+		TTL:     "waits for the TTL, for 10 s at least and 300 s at most, and for up to 4 s more.",
+		Failure: "backs off from 1 s to 30 s, of which all is jitter. A negative answer is a failure.",
+		Source:  "ServiceTalk's DNS client", Assumed: "the types, and the back-off",
 		stages: addresses,
 		success: func(ttl uint32, r *rand.Rand) time.Duration {
 			return seconds(min(max(ttl, 10), 300)) + upTo(4*time.Second, r)
@@ -70,7 +79,10 @@ var Models = []*Model{
 		failure: backoff(time.Second, 30*time.Second, 1),
 	},
 	{
-		Name: "stub", Doc: "every 30 s whatever the TTL, as gRPC-Go at most",
+		Name: "stub", Doc: "every 30 s whatever the TTL, as gRPC-Go at most", Asks: "A and AAAA",
+		TTL:     "waits for 30 s whatever the TTL. It has no jitter.",
+		Failure: "waits for 30 s, too.",
+		Source:  "gRPC-Go, which resolves every 30 s at most", Assumed: "that it does so always",
 		stages:  addresses,
 		success: func(uint32, *rand.Rand) time.Duration { return 30 * time.Second },
 		failure: func(int, *rand.Rand) time.Duration { return 30 * time.Second },

@@ -10,6 +10,7 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
@@ -18,17 +19,24 @@ import (
 
 func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
-var (
-	bad   = color.RGBA{R: 0xb2, G: 0x18, B: 0x2b, A: 0xff} // a herd
-	good  = color.RGBA{R: 0x21, G: 0x66, B: 0xac, A: 0xff} // none
-	early = color.RGBA{R: 0x80, G: 0x80, B: 0x80, A: 0xff} // too early to tell
+// The sizes of a picture, and of what is in it.
+const (
+	width, panel, pad = 22 * vg.Centimeter, 4.6 * vg.Centimeter, 0.2 * vg.Centimeter
+	heading           = 0.9 * vg.Centimeter // of a scene
+	ttlWidth          = 6 * vg.Centimeter
 )
 
-// Draw writes queries per second over time of each report and, beside it, the
-// TTLs that were handed out, as "svg" or "png". The panels have one scale.
+// Draw writes queries per second over time of each report and, beside it, the TTLs that
+// were handed out, as "svg" or "png". The panels of a scene have one scale, and its title
+// above them.
 func Draw(w io.Writer, format string, reports []Report) error {
-	const width, panel, pad = 22 * vg.Centimeter, 4.6 * vg.Centimeter, 0.2 * vg.Centimeter
+	parts := scenes(reports)
 	height := panel * vg.Length(len(reports))
+	for _, scene := range parts {
+		if scene[0].scene() != "" {
+			height += heading
+		}
+	}
 	var canvas vg.CanvasWriterTo
 	switch format {
 	case "svg":
@@ -38,32 +46,50 @@ func Draw(w io.Writer, format string, reports []Report) error {
 	default:
 		return fmt.Errorf("unknown format %q; there are svg and png", format)
 	}
-	top, longest := 1, 1
+	c, top := draw.New(canvas), height
+	for _, scene := range parts {
+		var err error
+		if top, err = drawScene(c, top, scene); err != nil {
+			return err
+		}
+	}
+	_, err := canvas.WriteTo(w)
+	return err
+}
+
+// drawScene draws from a height downward, and returns how far it came.
+func drawScene(c draw.Canvas, top vg.Length, reports []Report) (vg.Length, error) {
+	if title := reports[0].scene(); title != "" {
+		style := plot.New().Title.TextStyle
+		style.Font.Size, style.YAlign = 12, text.YTop
+		c.FillText(style, vg.Point{X: c.Center().X, Y: top - pad}, title)
+		top -= heading
+	}
+	most, longest := 1, 1
 	var ttls float64
 	for _, r := range reports {
-		top = max(top, slices.Max(append(slices.Clone(r.Seconds), 1)))
+		most = max(most, slices.Max(append(slices.Clone(r.Seconds), 1)))
 		for ttl := range r.TTLs {
 			longest = max(longest, int(ttl))
 		}
 		ttls = max(ttls, mostTTLs(r))
 	}
-	c := draw.New(canvas)
-	for i, r := range reports {
-		row := draw.Crop(c, pad, -2*pad, height-panel*vg.Length(i+1)+pad, -panel*vg.Length(i)-pad)
-		split := row.Max.X - 6*vg.Centimeter
-		time, err := overTime(r, float64(top))
+	for _, r := range reports {
+		row := draw.Crop(c, pad, -2*pad, top-panel+pad, top-pad-c.Max.Y)
+		split := row.Max.X - ttlWidth
+		time, err := overTime(r, float64(most))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		time.Draw(draw.Crop(row, 0, split-row.Max.X, 0, 0))
 		handed, err := handedOut(r, float64(longest), ttls)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		handed.Draw(draw.Crop(row, split-row.Min.X, 0, 0, 0))
+		top -= panel
 	}
-	_, err := canvas.WriteTo(w)
-	return err
+	return top, nil
 }
 
 // mostTTLs is the greatest share that a TTL has of those handed out.
@@ -79,21 +105,20 @@ func mostTTLs(r Report) (most float64) {
 }
 
 func overTime(r Report, top float64) (*plot.Plot, error) {
+	_, shade := r.verdict()
 	p := plot.New()
-	p.Title.Text = fmt.Sprintf("%s: %d queries, busiest second %d", r.Name, r.Queries, slices.Max(append(slices.Clone(r.Seconds), 0)))
-	if r.Last.Mean > 0 {
-		p.Title.Text += fmt.Sprintf(", at the end %.2f times the mean", r.Last.SecondRatio)
-	}
+	p.Title.Text = r.Name + ": " + r.finding()
 	p.X.Label.Text, p.Y.Label.Text = "seconds", "queries per second"
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, float64(len(r.Seconds)), 0, top
 	xys := make(plotter.XYs, 0, 2*len(r.Seconds)+2)
 	for i, n := range r.Seconds {
 		xys = append(xys, plotter.XY{X: float64(i), Y: float64(n)}, plotter.XY{X: float64(i + 1), Y: float64(n)})
 	}
-	return p, fill(p, xys, shade(r))
+	return p, fill(p, xys, shade)
 }
 
 func handedOut(r Report, longest, most float64) (*plot.Plot, error) {
+	_, shade := r.verdict()
 	p := plot.New()
 	p.Title.Text = "TTLs handed out"
 	p.X.Label.Text, p.Y.Label.Text = "seconds", "share"
@@ -108,18 +133,7 @@ func handedOut(r Report, longest, most float64) (*plot.Plot, error) {
 		x := float64(ttl)
 		xys = append(xys, plotter.XY{X: x}, plotter.XY{X: x, Y: share}, plotter.XY{X: x + 1, Y: share}, plotter.XY{X: x + 1})
 	}
-	return p, fill(p, xys, shade(r))
-}
-
-// shade is the colour of a report.
-func shade(r Report) color.Color {
-	switch {
-	case r.Settled >= 0:
-		return good
-	case r.short():
-		return early
-	}
-	return bad
+	return p, fill(p, xys, shade)
 }
 
 // fill adds the area below a line.

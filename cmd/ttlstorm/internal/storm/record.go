@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // Slot is the shortest time that queries are counted in. A burst within it is
@@ -24,6 +26,7 @@ type Record struct {
 	handed  []handed       // of the positive responses whose TTL was seen before and after, by second since the start
 	pairs   map[TTLs]int   // the same, of the whole run
 	stale   []time.Duration
+	latency *hdrhistogram.Histogram // in microseconds; nil until one is counted
 	errors  map[string]int
 }
 
@@ -146,7 +149,9 @@ type Report struct {
 	Settled    float64        `json:"settled"`                    // generations; below 0 if not in this run
 	Longest    time.Duration  `json:"longest_gap_ns,omitempty"`   // between two queries of one client; 0 if none came back
 	Stale      Quantiles      `json:"stale,omitzero"`
-	TTLs       map[uint32]int `json:"ttls"` // how many responses had it
+	Latency    Latency        `json:"latency,omitzero"` // of what a client took for a response
+	Run        *Params        `json:"run,omitempty"`    // nil if nobody said
+	TTLs       map[uint32]int `json:"ttls"`             // how many responses had it
 	Errors     map[string]int `json:"errors"`
 	Seconds    []int          `json:"queries_per_second"`
 	Others     *Others        `json:"others,omitempty"` // nil if there were none
@@ -167,6 +172,14 @@ func (r *Report) Beside(clients, others *Record) {
 	all := clients.With(others).Report(r.Name, r.Length, 0)
 	r.Others = &Others{Queries: others.queries, Errors: others.errors, First: all.First, Last: all.Last, Seconds: all.Seconds}
 }
+
+// storm tells whether clients are back within two seconds. They have no seconds to be
+// spread over then, and a ratio of seconds says nothing of them: what counts is how many
+// queries there are.
+func (r Report) storm() bool { return r.Generation > 0 && r.Generation < stormBelow }
+
+// stormBelow is the mean gap that a storm has less of.
+const stormBelow = 2 * time.Second
 
 // enough is how many generations a run has to have before it tells that a herd
 // stays: a narrow window takes up to six, and a whole one more to show it.
@@ -217,7 +230,7 @@ func (r *Record) Report(name string, length time.Duration, upstream int) Report 
 		Name: name, Length: length, Queries: r.queries, Upstream: upstream,
 		Longest: r.longest, TTLs: r.ttls, Errors: r.errors, Seconds: seconds,
 		First: r.Span(0, part), Last: r.Span(len(seconds)-part, len(seconds)),
-		Stale: quantiles(r.stale), Settled: -1,
+		Stale: quantiles(r.stale), Latency: latencies(r.latency), Settled: -1,
 	}
 	var sum, n float64
 	for ttl, count := range r.ttls {
@@ -300,10 +313,9 @@ func (s *Span) ttls(seconds []handed) {
 // settled returns after how many generations the busiest second of a whole
 // generation is less than 1.15 times its mean, or as near to it as whole queries
 // can be, a generation being what lies between two queries of a client. It is -1
-// if that never is, and for a storm: clients that are back within two seconds have
-// no seconds to be spread over, and however even they are, they are too many.
+// if that never is, and for a storm: however even its clients are, they are too many.
 func (r *Record) settled(seconds []int, generation time.Duration) float64 {
-	if generation < 2*time.Second {
+	if generation < stormBelow {
 		return -1
 	}
 	width := int((generation + time.Second - 1) / time.Second)

@@ -172,7 +172,7 @@ func TestSettled(t *testing.T) {
 				}
 			}
 			rep := r.Report("", tt.length, 0)
-			if got := rows([]Report{rep})[0][8]; got != tt.want {
+			if got := settledAfter(rep); got != tt.want {
 				t.Errorf("settled after: %s, want %s", got, tt.want)
 			}
 			var b bytes.Buffer
@@ -188,47 +188,57 @@ func TestSettled(t *testing.T) {
 	}
 }
 
-// TestTables has a cell for everything that a report says, and none for what was
-// not measured.
-func TestTables(t *testing.T) {
+// TestTable has a cell for everything that a report says, and none for what was
+// not measured. A line that no report has anything for is left out.
+func TestTable(t *testing.T) {
 	r := Report{
 		Name: "cache 30", Length: time.Minute, Queries: 12, Upstream: 3, MeanTTL: 4.5, TTLs: map[uint32]int{4: 1, 5: 1},
 		Generation: 5 * time.Second, Settled: -1, Longest: 6 * time.Second,
-		First: Span{Second: 7, SecondRatio: 8, Slot: 9, SlotRatio: 10, Dispersion: 11, Mean: 1}, Last: Span{Second: 12, SecondRatio: 13, Slot: 14, SlotRatio: 15, Dispersion: 16, Mean: 1},
-		Stale:  Quantiles{1, time.Second, 2 * time.Second, 3500 * time.Millisecond},
-		Errors: map[string]int{"timeout": 5, "SERVFAIL": 4},
+		First:   Span{Second: 7, SecondRatio: 8, Offset: 1, OffsetOver: 2, Slot: 9, SlotRatio: 10, Dispersion: 11, Mean: 1},
+		Last:    Span{Second: 12, SecondRatio: 13, Offset: 3, OffsetOver: 4, Slot: 14, SlotRatio: 15, Dispersion: 16, Mean: 1},
+		Stale:   Quantiles{1, time.Second, 2 * time.Second, 3500 * time.Millisecond},
+		Latency: Latency{4, 100 * time.Microsecond, 2 * time.Millisecond, 30 * time.Millisecond, 400 * time.Millisecond},
+		Errors:  map[string]int{"timeout": 5, "SERVFAIL": 4},
 	}
 	zero := r
 	zero.MeanTTL, zero.TTLs, zero.Settled, zero.Stale, zero.Errors = 0, map[uint32]int{0: 1}, 0, Quantiles{N: 1}, nil
+	fast := r
+	fast.Generation = time.Second
 	half := Report{Name: "half", Queries: 2, Settled: -1, First: r.First}
 	for _, tt := range []struct {
 		report Report
-		line   string
+		cells  string
 		whole  bool // the JSON has all of it, too
 	}{
-		{r, "| cache 30 | 12 | 3 | 7, 12 | 8.00, 13.00 | 9, 14 | 10.0, 15.0 | 11.00, 16.00 | never | 4.5 | 6.0 | 1.0, 2.0, 3.5 | SERVFAIL 4, timeout 5 |\n", true},
-		{zero, "| cache 30 | 12 | 3 | 7, 12 | 8.00, 13.00 | 9, 14 | 10.0, 15.0 | 11.00, 16.00 | 0.0 | 0.0 | 6.0 | 0.0, 0.0, 0.0 | 0 |\n", true},
-		{half, "| half | 2 | - | 7, - | 8.00, - | 9, - | 10.0, - | 11.00, - | too short | - | - | - | 0 |\n", false},
+		{r, "12 | 3 | 7, 12 | 8.00, 13.00 | 1, 3 | 2.00, 4.00 | 9, 14 | 10.0, 15.0 | 11.00, 16.00 | never | 4.5 | 6.0 | 1.0, 2.0, 3.5 | 0.1, 2.0, 30.0, 400.0 | SERVFAIL 4, timeout 5", true},
+		{zero, "12 | 3 | 7, 12 | 8.00, 13.00 | 1, 3 | 2.00, 4.00 | 9, 14 | 10.0, 15.0 | 11.00, 16.00 | 0.0 | 0.0 | 6.0 | 0.0, 0.0, 0.0 | 0.1, 2.0, 30.0, 400.0 | 0", true},
+		{fast, "12 | 3 | 7, 12 | storm | 1, 3 | storm | 9, 14 | storm | storm | never | 4.5 | 6.0 | 1.0, 2.0, 3.5 | 0.1, 2.0, 30.0, 400.0 | SERVFAIL 4, timeout 5", true},
+		{half, "2 | 7, - | 8.00, - | 1, - | 2.00, - | 9, - | 10.0, - | 11.00, - | too short | - | - | 0", false},
 	} {
-		var md, txt bytes.Buffer
-		if err := Markdown(&md, []Report{tt.report}); err != nil {
-			t.Fatal(err)
+		rows := table([]Report{tt.report})
+		cells := make([]string, 0, len(rows))
+		for _, row := range rows {
+			cells = append(cells, row[1])
 		}
-		if !strings.HasSuffix(md.String(), "|\n"+tt.line) {
-			t.Errorf("got\n%swant\n%s", &md, tt.line)
+		if got := strings.Join(cells, " | "); got != tt.cells {
+			t.Errorf("got\n%s\nwant\n%s", got, tt.cells)
 		}
-		if err := Text(&txt, []Report{tt.report}); err != nil || strings.Count(txt.String(), "\n") != len(columns)+len(offsetLines) {
+		var txt bytes.Buffer
+		if err := Text(&txt, []Report{tt.report}); err != nil || strings.Count(txt.String(), "\n") != len(rows)+3 {
 			t.Errorf("%v:\n%s", err, &txt)
 		}
 		text, err := json.Marshal(tt.report)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, key := range []string{"upstream_queries", "last", "generation_ns", "longest_gap_ns", "stale"} {
+		for _, key := range []string{"upstream_queries", "last", "generation_ns", "longest_gap_ns", "stale", "latency"} {
 			if got := bytes.Contains(text, []byte(strconv.Quote(key))); got != tt.whole {
 				t.Errorf("%s: %s in the JSON: %v", tt.report.Name, key, got)
 			}
 		}
+	}
+	if got := table([]Report{r, half}); got[1][0] != "upstream" || got[1][1] != "3" || got[1][2] != none {
+		t.Errorf("%q, want a line that one of the two has", got[1])
 	}
 }
 

@@ -11,49 +11,78 @@ import (
 	"time"
 )
 
-// columns are the heads of a table of reports.
-var columns = []string{
-	"", "queries", "upstream", "busiest second, first and last minute", "over the mean", "busiest 10 ms",
-	"over the mean", "dispersion", "settled after", "mean TTL", "longest gap", "stale p50, p99, max", "errors",
-}
-
 // none stands for what was not measured.
 const none = "-"
 
-// rows are the cells of reports: what was gained, and behind it what it cost.
-func rows(reports []Report) [][]string {
-	out := make([][]string, 0, len(reports))
-	for _, r := range reports {
-		upstream, settled, ttl, longest, stale := none, "never", none, none, none
-		if r.Upstream > 0 {
-			upstream = strconv.Itoa(r.Upstream)
-		}
-		switch {
-		case r.Settled >= 0:
-			settled = fmt.Sprintf("%.1f", r.Settled)
-		case r.short():
-			settled = "too short"
-		}
-		if len(r.TTLs) > 0 {
-			ttl = fmt.Sprintf("%.1f", r.MeanTTL)
-		}
-		if r.Generation > 0 {
-			longest = seconds(r.Longest)
-		}
-		if r.Stale.N > 0 {
-			stale = seconds(r.Stale.P50) + ", " + seconds(r.Stale.P99) + ", " + seconds(r.Stale.Max)
-		}
-		spans := func(cell func(Span) string) string { return firstAndLast(r.First, r.Last, cell) }
-		out = append(out, []string{
-			r.Name, strconv.Itoa(r.Queries), upstream,
-			spans(second), spans(secondRatio),
-			spans(func(s Span) string { return strconv.Itoa(s.Slot) }),
-			spans(func(s Span) string { return fmt.Sprintf("%.1f", s.SlotRatio) }),
-			spans(dispersion),
-			settled, ttl, longest, stale, ErrorList(r.Errors),
-		})
+// line is one of a table with a column for each report.
+type line struct {
+	head string
+	cell func(Report) string
+	must bool // have it even where no report has anything in it
+}
+
+// lines are what was gained, and behind it what it cost. Clients that are spread over
+// whole seconds may still be close together across the end of one, so there is the
+// busiest second by any offset as well.
+var lines = []line{
+	{"queries", func(r Report) string { return strconv.Itoa(r.Queries) }, true},
+	{"upstream", func(r Report) string { return orNone(r.Upstream > 0, strconv.Itoa(r.Upstream)) }, false},
+	{"busiest second, first and last minute", ofSpans(second), true},
+	{"over the mean", ofRatios(secondRatio), true},
+	{"busiest second by any offset", ofSpans(offset), true},
+	{"over the mean", ofRatios(offsetOver), true},
+	{"busiest 10 ms", ofSpans(func(s Span) string { return strconv.Itoa(s.Slot) }), true},
+	{"over the mean", ofRatios(func(s Span) string { return fmt.Sprintf("%.1f", s.SlotRatio) }), true},
+	{"dispersion", ofRatios(dispersion), true},
+	{"settled after", settledAfter, true},
+	{"mean TTL", func(r Report) string { return orNone(len(r.TTLs) > 0, fmt.Sprintf("%.1f", r.MeanTTL)) }, true},
+	{"longest gap", func(r Report) string { return orNone(r.Generation > 0, seconds(r.Longest)) }, true},
+	{"stale p50, p99, max", func(r Report) string {
+		return orNone(r.Stale.N > 0, seconds(r.Stale.P50)+", "+seconds(r.Stale.P99)+", "+seconds(r.Stale.Max))
+	}, false},
+	{"latency p50, p90, p99, max, ms", func(r Report) string {
+		l := r.Latency
+		return orNone(l.N > 0, milliseconds(l.P50)+", "+milliseconds(l.P90)+", "+milliseconds(l.P99)+", "+milliseconds(l.Max))
+	}, false},
+	{"errors", func(r Report) string { return ErrorList(r.Errors) }, true},
+	{"others: queries", ofOthers(func(o *Others) string { return strconv.Itoa(o.Queries) }), false},
+	{"others: errors", ofOthers(func(o *Others) string { return ErrorList(o.Errors) }), false},
+	{"all: busiest second", ofAll(second), false},
+	{"all: over the mean", ofAll(secondRatio), false},
+	{"all: by any offset", ofAll(offset), false},
+	{"all: by any offset, over the mean", ofAll(offsetOver), false},
+	{"all: dispersion", ofAll(dispersion), false},
+}
+
+func orNone(measured bool, cell string) string {
+	if !measured {
+		return none
 	}
-	return out
+	return cell
+}
+
+func settledAfter(r Report) string {
+	switch {
+	case r.Settled >= 0:
+		return fmt.Sprintf("%.1f", r.Settled)
+	case r.short():
+		return "too short"
+	}
+	return "never"
+}
+
+func ofSpans(cell func(Span) string) func(Report) string {
+	return func(r Report) string { return firstAndLast(r.First, r.Last, cell) }
+}
+
+// ofRatios leaves out how even a storm is.
+func ofRatios(cell func(Span) string) func(Report) string {
+	return func(r Report) string {
+		if r.storm() {
+			return "storm"
+		}
+		return firstAndLast(r.First, r.Last, cell)
+	}
 }
 
 // firstAndLast is a cell for the first minute and the last.
@@ -77,6 +106,10 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f", math.Round(d.Seconds()*10)/10)
 }
 
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond))
+}
+
 // ErrorList says how many errors there were of each kind.
 func ErrorList(errors map[string]int) string {
 	parts := make([]string, 0, len(errors))
@@ -87,41 +120,6 @@ func ErrorList(errors map[string]int) string {
 		return "0"
 	}
 	return strings.Join(parts, ", ")
-}
-
-// Markdown writes reports as a table in Markdown.
-func Markdown(w io.Writer, reports []Report) error {
-	lines := append([][]string{columns, strings.Fields(strings.Repeat("--- ", len(columns)))}, rows(reports)...)
-	for _, cells := range lines {
-		if _, err := fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// line is one of a table with a column for each report.
-type line struct {
-	head string
-	cell func(Report) string
-}
-
-// offsetLines are behind the busiest second. Clients that are spread over whole seconds
-// may still be close together across the end of one.
-var offsetLines = []line{
-	{"busiest second by any offset", func(r Report) string { return firstAndLast(r.First, r.Last, offset) }},
-	{"over the mean", func(r Report) string { return firstAndLast(r.First, r.Last, offsetOver) }},
-}
-
-// otherLines are at the end, where there were others beside the clients.
-var otherLines = []line{
-	{"others: queries", ofOthers(func(o *Others) string { return strconv.Itoa(o.Queries) })},
-	{"others: errors", ofOthers(func(o *Others) string { return ErrorList(o.Errors) })},
-	{"all: busiest second", ofAll(second)},
-	{"all: over the mean", ofAll(secondRatio)},
-	{"all: by any offset", ofAll(offset)},
-	{"all: by any offset, over the mean", ofAll(offsetOver)},
-	{"all: dispersion", ofAll(dispersion)},
 }
 
 func ofOthers(cell func(*Others) string) func(Report) string {
@@ -137,40 +135,53 @@ func ofAll(cell func(Span) string) func(Report) string {
 	return ofOthers(func(o *Others) string { return firstAndLast(o.First, o.Last, cell) })
 }
 
-// Text writes reports with a column each, for a terminal. There it is not too wide for
-// what Markdown leaves out: the busiest second by any offset, and the others.
-func Text(w io.Writer, reports []Report) error {
-	table := append([][]string{columns}, rows(reports)...)
-	var lines [][]string
-	for column := range columns {
-		cells := make([]string, 0, len(table))
-		for _, row := range table {
-			cells = append(cells, row[column])
-		}
-		lines = append(lines, cells)
-	}
-	const behindSecond = 5
-	lines = slices.Insert(lines, behindSecond, cellsOf(offsetLines, reports)...)
-	if slices.ContainsFunc(reports, func(r Report) bool { return r.Others != nil }) {
-		lines = append(lines, cellsOf(otherLines, reports)...)
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, cells := range lines {
-		if _, err := fmt.Fprintln(t, strings.Join(cells, "\t")); err != nil {
-			return err
-		}
-	}
-	return t.Flush()
-}
-
-func cellsOf(lines []line, reports []Report) [][]string {
+// table has a row for each line, its head first, and a cell for each report. A line is
+// left out where none of the reports has measured what it is for.
+func table(reports []Report) [][]string {
 	out := make([][]string, 0, len(lines))
 	for _, l := range lines {
 		cells := append(make([]string, 0, 1+len(reports)), l.head)
 		for _, r := range reports {
 			cells = append(cells, l.cell(r))
 		}
-		out = append(out, cells)
+		if l.must || slices.ContainsFunc(cells[1:], func(cell string) bool { return cell != none }) {
+			out = append(out, cells)
+		}
 	}
 	return out
+}
+
+// Text writes reports for a terminal, scene by scene: what was run, what it shows, and a
+// table with a column for each.
+func Text(w io.Writer, reports []Report) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(cells ...string) { _, _ = fmt.Fprintln(t, strings.Join(cells, "\t")) } // Flush has the error
+	for i, scene := range scenes(reports) {
+		if i > 0 {
+			row()
+		}
+		if title := scene[0].scene(); title != "" {
+			row(title)
+			row()
+		}
+		if p := scene[0].Run; p != nil {
+			for _, pair := range p.pairs() {
+				row(pair.Key, pair.Value)
+			}
+			row()
+		}
+		for _, r := range scene {
+			row(r.Name + ": " + r.finding())
+		}
+		row()
+		head := make([]string, 1, 1+len(scene))
+		for _, r := range scene {
+			head = append(head, r.Name)
+		}
+		row(head...)
+		for _, cells := range table(scene) {
+			row(cells...)
+		}
+	}
+	return t.Flush()
 }
