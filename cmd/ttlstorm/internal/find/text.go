@@ -52,6 +52,7 @@ var funcs = map[string]any{
 	},
 	"indent":   func(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") },
 	"headline": headline,
+	"sentence": func(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." },
 	"others":   others,
 	"percent":  func(share float64) string { return fmt.Sprintf("%.3g %%", 100*share) },
 	"list": func(addrs []netip.Addr) string {
@@ -103,7 +104,13 @@ func took(d time.Duration) string {
 	case d < time.Minute:
 		return d.Round(100 * time.Millisecond).String()
 	}
-	return d.Round(time.Second).String()
+	s := d.Round(time.Second).String()
+	for _, none := range []string{"m0s", "h0m"} { // minutes alone, hours alone
+		if strings.HasSuffix(s, none) {
+			s = s[:len(s)-2]
+		}
+	}
+	return s
 }
 
 // grouped writes a number with commas.
