@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,8 +18,8 @@ import (
 )
 
 // tap is a frame of dnstap.
-func tap(t testing.TB, typ dnstap.Message_Type, message []byte) []byte {
-	t.Helper()
+func tap(tb testing.TB, typ dnstap.Message_Type, message []byte) []byte {
+	tb.Helper()
 	m := &dnstap.Message{Type: &typ, QueryAddress: client4.Addr().AsSlice()}
 	sec, nsec := uint64(second(0).Unix()), uint32(second(0).Nanosecond())
 	later := sec + 1
@@ -30,22 +31,22 @@ func tap(t testing.TB, typ dnstap.Message_Type, message []byte) []byte {
 	}
 	b, err := proto.Marshal(&dnstap.Dnstap{Type: dnstap.Dnstap_MESSAGE.Enum(), Message: m})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }
 
 // frames is a file.
-func frames(t testing.TB, contentType string, all ...[]byte) []byte {
-	t.Helper()
+func frames(tb testing.TB, contentType string, all ...[]byte) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w, err := framestream.NewWriter(&b, &framestream.WriterOptions{ContentTypes: [][]byte{[]byte(contentType)}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, frame := range all {
 		if _, err := w.WriteFrame(frame); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	_ = w.Close()
@@ -180,9 +181,20 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// socketDir is for sockets, whose paths have 104 octets at most.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tap") //nolint:usetesting // the paths of testing are longer
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // TestListen takes the place of a socket that was left behind, and not that of a server.
 func TestListen(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "tap")
+	path := filepath.Join(socketDir(t), "tap")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)

@@ -20,18 +20,18 @@ import (
 )
 
 // compressed is b as a kind of compression has it.
-func compressed(t testing.TB, b []byte, open func(io.Writer) (io.WriteCloser, error)) []byte {
-	t.Helper()
+func compressed(tb testing.TB, b []byte, open func(io.Writer) (io.WriteCloser, error)) []byte {
+	tb.Helper()
 	var out bytes.Buffer
 	w, err := open(&out)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if _, err := w.Write(b); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out.Bytes()
 }

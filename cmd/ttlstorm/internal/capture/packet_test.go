@@ -29,11 +29,11 @@ type captured struct {
 }
 
 // serialize writes layers one after the other, with their lengths and checksums.
-func serialize(t testing.TB, all ...gopacket.SerializableLayer) []byte {
-	t.Helper()
+func serialize(tb testing.TB, all ...gopacket.SerializableLayer) []byte {
+	tb.Helper()
 	b := gopacket.NewSerializeBuffer()
 	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, all...); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return bytes.Clone(b.Bytes())
 }
@@ -51,21 +51,21 @@ func network(from, to netip.AddrPort, protocol layers.IPProtocol) (layer interfa
 }
 
 // udp is a packet of UDP from IP on.
-func udp(t testing.TB, from, to netip.AddrPort, b []byte) []byte {
-	t.Helper()
+func udp(tb testing.TB, from, to netip.AddrPort, b []byte) []byte {
+	tb.Helper()
 	ip, _ := network(from, to, layers.IPProtocolUDP)
 	u := &layers.UDP{SrcPort: layers.UDPPort(from.Port()), DstPort: layers.UDPPort(to.Port())}
 	_ = u.SetNetworkLayerForChecksum(ip)
-	return serialize(t, ip, u, gopacket.Payload(b))
+	return serialize(tb, ip, u, gopacket.Payload(b))
 }
 
 // tcp is a segment from IP on.
-func tcp(t testing.TB, from, to netip.AddrPort, seq uint32, syn bool, b []byte) []byte {
-	t.Helper()
+func tcp(tb testing.TB, from, to netip.AddrPort, seq uint32, syn bool, b []byte) []byte {
+	tb.Helper()
 	ip, _ := network(from, to, layers.IPProtocolTCP)
 	s := &layers.TCP{SrcPort: layers.TCPPort(from.Port()), DstPort: layers.TCPPort(to.Port()), Seq: seq, SYN: syn, ACK: !syn, Window: 1 << 14}
 	_ = s.SetNetworkLayerForChecksum(ip)
-	return serialize(t, ip, s, gopacket.Payload(b))
+	return serialize(tb, ip, s, gopacket.Payload(b))
 }
 
 // framed has a length in front (RFC 1035, section 4.2.2).
@@ -73,36 +73,36 @@ func framed(b []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...)
 }
 
-func ethernet(t testing.TB, typ layers.EthernetType, b []byte) []byte {
-	t.Helper()
+func ethernet(tb testing.TB, typ layers.EthernetType, b []byte) []byte {
+	tb.Helper()
 	mac := net.HardwareAddr{2, 0, 0, 0, 0, 1}
-	return serialize(t, &layers.Ethernet{SrcMAC: mac, DstMAC: mac, EthernetType: typ}, gopacket.Payload(b))
+	return serialize(tb, &layers.Ethernet{SrcMAC: mac, DstMAC: mac, EthernetType: typ}, gopacket.Payload(b))
 }
 
 // pcapFile is a file with packets of a kind of link.
-func pcapFile(t testing.TB, link layers.LinkType, packets ...captured) []byte {
-	t.Helper()
+func pcapFile(tb testing.TB, link layers.LinkType, packets ...captured) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := pcapgo.NewWriter(&b)
 	if err := w.WriteFileHeader(65536, link); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, p := range packets {
 		if err := w.WritePacket(gopacket.CaptureInfo{Timestamp: p.at, CaptureLength: len(p.data), Length: len(p.data)}, p.data); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return b.Bytes()
 }
 
 // raw is a file with packets from IP on, a second after the other.
-func raw(t testing.TB, packets ...[]byte) []byte {
-	t.Helper()
+func raw(tb testing.TB, packets ...[]byte) []byte {
+	tb.Helper()
 	var all []captured
 	for i, p := range packets {
 		all = append(all, captured{second(i), p})
 	}
-	return pcapFile(t, layers.LinkTypeRaw, all...)
+	return pcapFile(tb, layers.LinkTypeRaw, all...)
 }
 
 func second(i int) time.Time { return time.Unix(1_800_000_000+int64(i), 123_456_000).UTC() }
@@ -194,29 +194,29 @@ func TestPackets(t *testing.T) {
 		o      Options
 		want   *Message
 	}{
-		"IPv4":                     {packet: plain4, want: ptr(queried(0, client4))},
-		"IPv4 with options":        {packet: withOptions(plain4), want: ptr(queried(0, client4))},
-		"padding":                  {packet: append(bytes.Clone(plain4), 0, 0, 0), want: ptr(queried(0, client4))},
+		"IPv4":                     {packet: plain4, want: new(queried(0, client4))},
+		"IPv4 with options":        {packet: withOptions(plain4), want: new(queried(0, client4))},
+		"padding":                  {packet: append(bytes.Clone(plain4), 0, 0, 0), want: new(queried(0, client4))},
 		"a fragment":               {packet: edit(plain4, func(b []byte) { b[6] = 0x20 })},
 		"the last fragment":        {packet: edit(plain4, func(b []byte) { b[7] = 8 })},
-		"IPv4 in IPv4":             {packet: serialize(t, tunnel, gopacket.Payload(udp(t, client4, server4, q))), want: ptr(queried(0, client4))},
-		"IPv6":                     {packet: plain6, want: ptr(queried(0, client6))},
-		"IPv6, hop by hop":         {packet: extended(17, 0, 1, 4, 0, 0, 0, 0, 0), want: ptr(queried(0, client6))},
-		"IPv6, destination":        {packet: extended(17, 0, 1, 4, 0, 0, 0, 0, 60), want: ptr(queried(0, client6))},
-		"IPv6, routing":            {packet: extended(17, 0, 4, 0, 0, 0, 0, 0, 43), want: ptr(queried(0, client6))},
-		"IPv6, atomic fragment":    {packet: extended(17, 0, 0, 0, 0, 0, 0, 1, 44), want: ptr(queried(0, client6))},
+		"IPv4 in IPv4":             {packet: serialize(t, tunnel, gopacket.Payload(udp(t, client4, server4, q))), want: new(queried(0, client4))},
+		"IPv6":                     {packet: plain6, want: new(queried(0, client6))},
+		"IPv6, hop by hop":         {packet: extended(17, 0, 1, 4, 0, 0, 0, 0, 0), want: new(queried(0, client6))},
+		"IPv6, destination":        {packet: extended(17, 0, 1, 4, 0, 0, 0, 0, 60), want: new(queried(0, client6))},
+		"IPv6, routing":            {packet: extended(17, 0, 4, 0, 0, 0, 0, 0, 43), want: new(queried(0, client6))},
+		"IPv6, atomic fragment":    {packet: extended(17, 0, 0, 0, 0, 0, 0, 1, 44), want: new(queried(0, client6))},
 		"IPv6, first fragment":     {packet: extended(17, 0, 0, 1, 0, 0, 0, 1, 44)},
 		"IPv6, last fragment":      {packet: extended(17, 0, 0, 8, 0, 0, 0, 1, 44)},
-		"cut in the answer":        {packet: udp(t, server4, client4, a)[:20+8+len(a)-6], want: ptr(answered(0, client4, -1))},
+		"cut in the answer":        {packet: udp(t, server4, client4, a)[:20+8+len(a)-6], want: new(answered(0, client4, -1))},
 		"cut in the question":      {packet: plain4[:20+8+16]},
 		"cut in UDP":               {packet: plain4[:24]},
 		"cut in IP":                {packet: plain4[:12]},
 		"another port":             {packet: udp(t, client4, port(server4, 1053), q)},
-		"that port":                {packet: udp(t, client4, port(server4, 1053), q), o: Options{Ports: []uint16{1053}}, want: ptr(queried(0, client4))},
-		"an answer from that port": {packet: udp(t, port(server4, 1053), client4, a), o: Options{Ports: []uint16{1053}}, want: ptr(answered(0, client4, 30))},
-		"both on 53":               {packet: udp(t, server4, port(client4, 53), a), want: ptr(answered(0, client4, 30))},
+		"that port":                {packet: udp(t, client4, port(server4, 1053), q), o: Options{Ports: []uint16{1053}}, want: new(queried(0, client4))},
+		"an answer from that port": {packet: udp(t, port(server4, 1053), client4, a), o: Options{Ports: []uint16{1053}}, want: new(answered(0, client4, 30))},
+		"both on 53":               {packet: udp(t, server4, port(client4, 53), a), want: new(answered(0, client4, 30))},
 		"a query from the port":    {packet: udp(t, server4, client4, q)},
-		"the server":               {packet: plain4, o: Options{Servers: []netip.Addr{addr("::ffff:10.96.0.10")}}, want: ptr(queried(0, client4))},
+		"the server":               {packet: plain4, o: Options{Servers: []netip.Addr{addr("::ffff:10.96.0.10")}}, want: new(queried(0, client4))},
 		"no DNS":                   {packet: udp(t, client4, server4, []byte("hello"))},
 		"no IP":                    {packet: []byte{0x45}},
 		"nothing":                  {packet: nil},
@@ -252,7 +252,8 @@ func TestServers(t *testing.T) {
 	}
 }
 
-func ptr(m Message) *Message { return &m }
+//go:fix inline
+func ptr(m Message) *Message { return new(m) }
 
 func withOptions(b []byte) []byte {
 	b = append(append(bytes.Clone(b[:20]), 7, 3, 4, 0), b[20:]...)
@@ -359,8 +360,8 @@ func TestManyConnections(t *testing.T) {
 }
 
 // swap makes a big-endian file of a little-endian one, or the other way round.
-func swap(t testing.TB, file []byte) []byte {
-	t.Helper()
+func swap(tb testing.TB, file []byte) []byte {
+	tb.Helper()
 	b := bytes.Clone(file)
 	flip := func(b []byte, sizes ...int) {
 		for _, n := range sizes {

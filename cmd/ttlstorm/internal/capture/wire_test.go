@@ -8,11 +8,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-func rr(t testing.TB, s string) dns.RR {
-	t.Helper()
+func rr(tb testing.TB, s string) dns.RR {
+	tb.Helper()
 	rr, err := dns.NewRR(s)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return rr
 }
