@@ -25,7 +25,7 @@ const (
 )
 
 // comeback is how a client came back.
-type comeback int
+type comeback uint8
 
 const (
 	kept      comeback = iota // when its TTL ran out
@@ -51,10 +51,10 @@ type client struct {
 	ring   uint8    // that has its appointment: see rings
 	trust  int8     // above 0: it is a follower
 	used   bool
-	early  bool  // it came before its time, last, and has no appointment
-	again  bool  // it came again at once, last
-	fixed  bool  // a delay does not move it
-	moment uint8 // of its second in which it is to come back, plus one, if its last response was held
+	last   comeback // before it came again at once; early has no appointment, and stays until one is kept
+	again  bool     // it came again at once, last
+	fixed  bool     // a delay does not move it
+	moment uint8    // of its second in which it is to come back, plus one, if its last response was held
 }
 
 // clients is a table of clients, by hash. It grows with them up to half a million, in
@@ -82,7 +82,7 @@ func (c *clients) find(hash uint64, now uint32) (*client, bool) {
 			}
 		}
 		if least.gone(now) || len(*segment) == perBucket*mostBucket {
-			*least = client{tag: tag, used: true, of: stranger}
+			*least = client{tag: tag, used: true, of: stranger, last: fresh}
 			return least, false
 		}
 		double(segment)
@@ -124,9 +124,28 @@ func (e *client) less(o *client, now uint32) bool {
 // since is how many ticks ago a client was answered, 0 if that is still to come.
 func (e *client) since(now uint32) int32 { return max(int32(now-e.told), 0) } // #nosec G115 -- modulo 2^32
 
+// siblings tells whether other replicas answer the clients, too. If there are none, one
+// that keeps its appointment has kept the one before as well. The other way round it
+// would be wrong at first, when only those that kept theirs are back.
+type siblings struct{ kept, before uint32 }
+
+// note counts a client that kept its appointment. Old ones count less and less.
+func (s *siblings) note(before comeback) {
+	s.kept++
+	if before == kept {
+		s.before++
+	}
+	if s.kept == 1024 {
+		s.kept, s.before = s.kept/2, s.before/2
+	}
+}
+
+// none tells whether there are no other replicas, as far as is known.
+func (s *siblings) none() bool { return s.before >= 32 && 4*s.before > 3*s.kept }
+
 // judge tells how a client came back at a tick, and what is to be thought of it. lo is
 // the least that it may be told now.
-func (e *client) judge(arrived uint32, lo uint32) comeback {
+func (e *client) judge(arrived uint32, lo uint32, others *siblings) comeback {
 	since, wait := e.since(arrived), int32(e.ttl)*ticks
 	first := wait
 	if e.lower > 0 {
@@ -134,25 +153,27 @@ func (e *client) judge(arrived uint32, lo uint32) comeback {
 	}
 	on := func(wait int32) bool { return since >= wait-1 && since <= wait+onTime }
 	tooEarly := since < first
-	if tooEarly && since <= retry && !e.early && !e.again && !on(first) {
+	if tooEarly && since <= retry && e.last != early && !e.again && !on(first) {
 		e.again = true
 		return again
 	}
 	e.again = false
+	came, before := late, e.last
 	switch {
 	case on(wait) || on(first):
-		e.trust, e.early = trusted, false
-		return kept
+		e.trust, e.last, came = trusted, kept, kept
 	case tooEarly:
-		e.trust, e.early = 0, true
-		return early
-	case e.early: // its time had come long before
-	case since >= 2*int32(lo)*ticks: // #nosec G115 -- below horizon; another replica may have told it to
-		e.trust = min(e.trust+1, trusted)
+		e.trust, e.last, came = 0, early, early
+	case e.last == early: // its time had come long before
+	case since >= 2*int32(lo)*ticks && !others.none(): // #nosec G115 -- below horizon; another replica may have told it to
+		e.trust, e.last = min(e.trust+1, trusted), late
 	default:
-		e.trust = -2
+		e.trust, e.last = -2, late
 	}
-	return late
+	if came == kept {
+		others.note(before)
+	}
+	return came
 }
 
 // standing is that of a client that came back so.
@@ -160,7 +181,7 @@ func (e *client) standing(came comeback) standing {
 	switch {
 	case e.trust > 0:
 		return follower
-	case came == fresh || e.early:
+	case came == fresh || e.last == early:
 		return stranger
 	}
 	return returner

@@ -31,7 +31,7 @@ func TestClientsFind(t *testing.T) {
 		if found {
 			t.Fatalf("client %d was there", n)
 		}
-		if want := (client{tag: uint32(hash >> 32), used: true, of: stranger}); *e != want {
+		if want := (client{tag: uint32(hash >> 32), used: true, of: stranger, last: fresh}); *e != want {
 			t.Fatalf("a new client is %+v, want %+v", *e, want)
 		}
 		e.told, e.meter = n/100, n
@@ -262,7 +262,7 @@ func TestJudge(t *testing.T) {
 		edit(&e)
 		return e
 	}
-	early40 := with(func(e *client) { e.early = true })
+	early40 := with(func(e *client) { e.last = early })
 	again40 := with(func(e *client) { e.again = true })
 	trust := func(n int8) client { return with(func(e *client) { e.trust = n }) }
 	both := client{ttl: 100, lower: 40}
@@ -273,7 +273,7 @@ func TestJudge(t *testing.T) {
 		came  comeback
 		want  client // trust, early and again
 	}{
-		{"a tick too early to be on time", told40, 198, early, client{early: true}},
+		{"a tick too early to be on time", told40, 198, early, client{last: early}},
 		{"on time, a tick early", told40, 199, kept, client{trust: trusted}},
 		{"on time", told40, 200, kept, client{trust: trusted}},
 		{"on time, two seconds late", told40, 210, kept, client{trust: trusted}},
@@ -285,9 +285,9 @@ func TestJudge(t *testing.T) {
 		{"at once", told40, 0, again, client{again: true}},
 		{"before it was answered", told40, -5, again, client{again: true}},
 		{"once more, in time", told40, retry, again, client{again: true}},
-		{"a tick later than once more", told40, retry + 1, early, client{early: true}},
-		{"a third time at once", again40, 3, early, client{early: true}},
-		{"once more, of one that came early", early40, 3, early, client{early: true}},
+		{"a tick later than once more", told40, retry + 1, early, client{last: early}},
+		{"a third time at once", again40, 3, early, client{last: early}},
+		{"once more, of one that came early", early40, 3, early, client{last: early}},
 		{"once more, of a follower", trust(trusted), 3, again, client{trust: trusted, again: true}},
 		{"once more, of one that was late", trust(-2), 3, again, client{trust: -2, again: true}},
 		{"on time after once more", again40, 200, kept, client{trust: trusted}},
@@ -297,12 +297,12 @@ func TestJudge(t *testing.T) {
 		{"a short TTL, on time", client{ttl: 5}, 24, kept, client{trust: trusted}},
 		{"a short TTL, two seconds late", client{ttl: 5}, 35, kept, client{trust: trusted}},
 		{"a short TTL, later", client{ttl: 5}, 36, late, client{trust: -2}},
-		{"between once more and on time", client{ttl: 6}, retry + 1, early, client{early: true}},
+		{"between once more and on time", client{ttl: 6}, retry + 1, early, client{last: early}},
 		{"a TTL of 0, at once", client{}, 0, kept, client{trust: trusted}},
 		{"a TTL of 0, two seconds late", client{}, onTime, kept, client{trust: trusted}},
 		{"a TTL of 0, later", client{}, onTime + 1, late, client{trust: -2}},
 
-		{"a follower that comes early", trust(trusted), 100, early, client{early: true}},
+		{"a follower that comes early", trust(trusted), 100, early, client{last: early}},
 		{"a follower that is late", trust(trusted), 211, late, client{trust: -2}},
 		{"a follower that stayed away", trust(trusted), 330, late, client{trust: trusted}},
 		{"trust that comes back", trust(-2), 330, late, client{trust: -1}},
@@ -310,11 +310,11 @@ func TestJudge(t *testing.T) {
 		{"late, and on time now", trust(-2), 200, kept, client{trust: trusted}},
 
 		{"early, and on time now", early40, 200, kept, client{trust: trusted}},
-		{"early, and late now", early40, 211, late, client{early: true}},
-		{"early, and away now", early40, 330, late, client{early: true}},
-		{"early, and early now", early40, 100, early, client{early: true}},
+		{"early, and late now", early40, 211, late, client{last: early}},
+		{"early, and away now", early40, 330, late, client{last: early}},
+		{"early, and early now", early40, 100, early, client{last: early}},
 
-		{"before either TTL has run out", both, 198, early, client{early: true}},
+		{"before either TTL has run out", both, 198, early, client{last: early}},
 		{"when the lower one has", both, 199, kept, client{trust: trusted}},
 		{"two seconds after the lower one has", both, 210, kept, client{trust: trusted}},
 		{"later, but before the other has", both, 211, late, client{trust: -2}},
@@ -330,14 +330,77 @@ func TestJudge(t *testing.T) {
 			for _, told := range []uint32{10_000, 0, math.MaxUint32 - 50} { // the latter goes around
 				e := tt.e
 				e.told = told
-				if came := e.judge(told+uint32(tt.since), lo); came != tt.came {
+				if came := e.judge(told+uint32(tt.since), lo, new(siblings)); came != tt.came {
 					t.Errorf("told at %d: came back %d, want %d", told, came, tt.came)
 				}
-				if e.trust != tt.want.trust || e.early != tt.want.early || e.again != tt.want.again {
-					t.Errorf("told at %d: trust %d, early %v, again %v; want %+v", told, e.trust, e.early, e.again, tt.want)
+				if e.trust != tt.want.trust || (e.last == early) != (tt.want.last == early) || e.again != tt.want.again {
+					t.Errorf("told at %d: trust %d, last %v, again %v; want %+v", told, e.trust, e.last, e.again, tt.want)
 				}
 			}
 		})
+	}
+}
+
+// TestSiblings has what the returns of clients tell of other replicas: nothing at first, and
+// then none where those who keep an appointment have kept the one before.
+func TestSiblings(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		returns string // k for one kept after one kept, l for one kept after another kind, in turns
+		n       int
+		want    bool
+	}{
+		{"nothing", "k", 0, false},
+		{"too few to tell", "k", 31, false},
+		{"enough", "k", 32, true},
+		{"four of five", "kkkkl", 500, true},
+		{"three of four", "kkkl", 500, false},
+		{"every other, as with two replicas", "kl", 500, false},
+		{"none, as after a start", "l", 500, false},
+		{"more than are counted", "kkkkl", 5000, true},
+	} {
+		var s siblings
+		for i := range tt.n {
+			if tt.returns[i%len(tt.returns)] == 'k' {
+				s.note(kept)
+			} else {
+				s.note(late)
+			}
+		}
+		if s.none() != tt.want {
+			t.Errorf("%s: none is %t after %+v", tt.name, s.none(), s)
+		}
+	}
+	var s siblings
+	for range 5000 {
+		s.note(late)
+	}
+	for range 3000 { // the other replicas are gone
+		s.note(kept)
+	}
+	if !s.none() {
+		t.Errorf("what was before still counts: %+v", s)
+	}
+}
+
+// TestJudgeAlone has a client that stays away for longer than two windows: where no other
+// replica can have told it to, it is no follower.
+func TestJudgeAlone(t *testing.T) {
+	alone := siblings{kept: 100, before: 100}
+	e := client{ttl: 40, trust: trusted, told: 1000, last: kept}
+	if came := e.judge(1000+400, 33, &alone); came != late || e.trust != -2 || e.last != late {
+		t.Errorf("came back %d: %+v", came, e)
+	}
+	if alone != (siblings{kept: 100, before: 100}) {
+		t.Errorf("one that was late counts: %+v", alone)
+	}
+	e = client{ttl: 40, told: 1000, last: kept}
+	e.judge(1000+200, 33, &alone)
+	e.told = 2000
+	e.last = late
+	e.judge(2000+200, 33, &alone)
+	if want := (siblings{kept: 102, before: 101}); alone != want {
+		t.Errorf("%+v, want %+v", alone, want)
 	}
 }
 
@@ -354,8 +417,8 @@ func TestStanding(t *testing.T) {
 		{"with the least trust", client{trust: 1}, late, follower},
 		{"with none yet", client{}, late, returner},
 		{"late", client{trust: -2}, late, returner},
-		{"early", client{early: true}, early, stranger},
-		{"early, and late now", client{early: true}, late, stranger},
+		{"early", client{last: early}, early, stranger},
+		{"early, and late now", client{last: early}, late, stranger},
 	} {
 		if got := tt.e.standing(tt.came); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)

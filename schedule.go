@@ -32,6 +32,7 @@ type schedule struct {
 
 	mu      sync.Mutex
 	clients clients
+	others  siblings
 	asked   [512]question // by the hash of name and type
 	rings   rings         // of the section that a client acts on
 	lower   rings         // of other sections
@@ -120,7 +121,7 @@ func (s *schedule) book(v visit, c choice) (ttl uint32, delay time.Duration, cam
 	came = fresh
 	from, booked := now, now
 	if found {
-		came = e.judge(uint32(now-int64(v.waited/(time.Second/ticks))), c.lo) // #nosec G115 -- modulo 2^32
+		came = e.judge(uint32(now-int64(v.waited/(time.Second/ticks))), c.lo, &s.others) // #nosec G115 -- modulo 2^32
 		if ttl, ok := e.left(e.ttl, now, c); ok && came == again {
 			return ttl, 0, again
 		}
@@ -153,7 +154,7 @@ func (s *schedule) bookLower(e *client, now int64, v visit, c choice) uint32 {
 	if ttl, ok := e.left(e.lower, now, c); ok {
 		return ttl
 	}
-	if e.early {
+	if e.last == early {
 		return c.lo + s.draw(c.hi-c.lo+1)
 	}
 	ttl := s.take(uint8(bits.Len32(c.hi)), c, e.of, now, now)     // #nosec G115 -- few
