@@ -105,7 +105,7 @@ func TestNothing(t *testing.T) {
 		"no gzip":       {"\x1f\x8bxxxxxxxxxx", []string{"in gzip", "gzip"}},
 		"no xz":         {"\xfd7zXZ\x00xxxxxxxxxx", []string{"in xz"}},
 		"no zstd":       {"\x28\xb5\x2f\xfdxxxxxxxx", []string{"in zstd"}},
-		"data":          {"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00", []string{`"\x7fELF`, "pcapng"}},
+		"data":          {"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00", []string{"it is data", `"\x7fELF`, "pcapng"}},
 		"another text":  {"<html>\x1b[2J\n", []string{`"<html>\x1b[2J"`, "pcapng"}},
 		"a short text":  {"x", []string{`"x"`}},
 		"half a line":   {line[:50], []string{"no message in it"}},

@@ -158,7 +158,10 @@ func TestManyNames(t *testing.T) {
 		runtime.GC()
 		runtime.ReadMemStats(m)
 	}
-	c, err := Read(t.Context(), "names", r, Options{}, func(*Message) {
+	c, err := Read(t.Context(), "names", r, Options{}, func(m *Message) {
+		if want := fmt.Sprintf("%060d.org.", seen); !strings.HasSuffix(m.Name, want) {
+			t.Errorf("name %q, want the end %q", m.Name, want)
+		}
 		switch seen++; seen {
 		case n / 4:
 			use(&before)

@@ -252,9 +252,6 @@ func TestServers(t *testing.T) {
 	}
 }
 
-//go:fix inline
-func ptr(m Message) *Message { return new(m) }
-
 func withOptions(b []byte) []byte {
 	b = append(append(bytes.Clone(b[:20]), 7, 3, 4, 0), b[20:]...)
 	b[0]++
@@ -311,6 +308,7 @@ func TestTCP(t *testing.T) {
 		"without beginning":  {[][]byte{seg(ends[0], ends[1]), seg(ends[1], len(all))}, "23"},
 		"from the middle on": {[][]byte{seg(5, ends[0]), seg(ends[0], len(all))}, "23"},
 		"one is lost":        {[][]byte{syn, seg(0, 4), seg(ends[0], len(all))}, "23"},
+		"two ends are lost":  {[][]byte{syn, seg(0, 4), seg(ends[0]+3, ends[1]), seg(ends[1], len(all))}, "3"},
 		"the last is cut":    {[][]byte{syn, seg(0, len(all)-1)}, "12"},
 		"numbers that wrap":  {[][]byte{tcp(t, client4, server4, 1<<32-21, true, nil), wrapped(0, 10), wrapped(10, 40), wrapped(40, len(all))}, "123"},
 	} {
