@@ -2,6 +2,7 @@ package storm
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,19 +77,19 @@ func (p *Params) pairs() []pair {
 	if p.Others > 0 {
 		clients += fmt.Sprintf(", beside %d queries a second of others", p.Others)
 	}
-	out := []pair{{"server", p.Server}, {"protocol", p.protocol()}}
+	where := []pair{{"server", p.Server}, {"protocol", p.protocol()}}
 	if c := p.Compare; c != nil {
 		source := fmt.Sprintf("TTL %d, endpoints that never change", c.TTL)
 		if c.Change > 0 {
 			source = fmt.Sprintf("TTL %d, an endpoint changes every %v", c.TTL, c.Change)
 		}
-		out = []pair{{"source", source}, {"floor", strconv.Itoa(c.Floor) + " s"}, {"protocol", p.protocol()}}
+		where = []pair{{"source", source}, {"floor", strconv.Itoa(c.Floor) + " s"}, {"protocol", p.protocol()}}
 	}
-	return append(out, []pair{
+	return slices.Concat(where, []pair{
 		{"names", names}, {"model", p.Model}, {"clients", clients}, {"length", p.Length.String()},
 		{"rate", fmt.Sprintf("%d queries a second at most", p.Rate)}, {"seed", strconv.FormatUint(p.Seed, 10)},
 		{"began", p.Began.UTC().Format(time.RFC3339)}, {"ttlstorm", p.Version},
-	}...)
+	})
 }
 
 // protocol is how the server is asked.
