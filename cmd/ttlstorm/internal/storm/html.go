@@ -63,7 +63,7 @@ const areaWidth, areaHeight = 800, 120
 func (r Report) drawing(most int) drawing {
 	word, _ := r.verdict()
 	d := drawing{
-		Name: Printable(r.Name), Finding: r.finding(), Class: strings.ReplaceAll(word, " ", "-"), Width: areaWidth, Height: areaHeight,
+		Name: r.label(), Finding: r.finding(), Class: strings.ReplaceAll(word, " ", "-"), Width: areaWidth, Height: areaHeight,
 		Points: steps(r.Seconds, most), Most: most, Seconds: len(r.Seconds),
 	}
 	if r.Others != nil {

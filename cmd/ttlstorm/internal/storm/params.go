@@ -39,6 +39,9 @@ type Comparison struct {
 	Change time.Duration `json:"change_ns"` // between changes of the endpoints; 0 is never
 }
 
+// label is the name as it is shown.
+func (r Report) label() string { return printable(r.Name) }
+
 // scene is the title that runs are compared under, or empty.
 func (r Report) scene() string {
 	if r.Run == nil || r.Run.Compare == nil {
@@ -69,7 +72,7 @@ func (p *Params) pairs() []pair {
 	if p == nil {
 		return nil
 	}
-	names := Printable(strings.Join(p.Names[:min(len(p.Names), shown)], ", "))
+	names := printable(strings.Join(p.Names[:min(len(p.Names), shown)], ", "))
 	if more := len(p.Names) - shown; more > 0 {
 		names += fmt.Sprintf(" and %d more", more)
 	}
@@ -96,7 +99,7 @@ func (p *Params) pairs() []pair {
 func (p *Params) protocol() string {
 	out := p.Protocol
 	if p.TLSName != "" {
-		out += ", certificate of " + Printable(p.TLSName)
+		out += ", certificate of " + printable(p.TLSName)
 	}
 	if p.Insecure {
 		out += ", certificate not verified"
@@ -110,9 +113,9 @@ func (p *Params) protocol() string {
 	return out
 }
 
-// Printable is text that a terminal only shows: what is not a graphic character is
+// printable is text that a terminal only shows: what is not a graphic character is
 // escaped as Go does it.
-func Printable(s string) string {
+func printable(s string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) < 0 {
 		return s
 	}

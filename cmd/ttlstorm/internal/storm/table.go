@@ -171,12 +171,12 @@ func Text(w io.Writer, reports []Report) error {
 			row()
 		}
 		for _, r := range scene {
-			row(r.Name + ": " + r.finding())
+			row(r.label() + ": " + r.finding())
 		}
 		row()
 		head := make([]string, 1, 1+len(scene))
 		for _, r := range scene {
-			head = append(head, r.Name)
+			head = append(head, r.label())
 		}
 		row(head...)
 		for _, cells := range table(scene) {
