@@ -107,8 +107,10 @@ func isCommand(t *cli.Command, word string) bool {
 
 // misused says what is wrong with the flags of a command.
 func misused(_ context.Context, c *cli.Command, err error, _ bool) error {
-	if err := misplaced(c); err != nil {
-		return err
+	if c.Name == assumed {
+		if err := misplaced(c); err != nil {
+			return err
+		}
 	}
 	return usagef("%v; -h lists the flags", err)
 }
@@ -129,7 +131,7 @@ var values = map[string]func() []string{
 }
 
 // complete writes what may come next, a line each: the values of a flag, flags with the
-// dashes that were begun with, or commands.
+// dashes that were begun with, or commands. Where it writes nothing, a shell has files.
 func complete(_ context.Context, c *cli.Command) {
 	w, last := c.Root().Writer, ""
 	if args := c.Args().Slice(); len(args) > 0 {
@@ -144,7 +146,7 @@ func complete(_ context.Context, c *cli.Command) {
 	}
 	if dashes := last[:len(last)-len(name)]; dashes != "" {
 		for _, f := range c.VisibleFlags() {
-			if n := f.Names()[0]; strings.HasPrefix(n, name) {
+			if n := f.Names()[0]; strings.HasPrefix(n, name) && n != name { // a whole one has a value of its own
 				_, _ = fmt.Fprintln(w, dashes+n)
 			}
 		}

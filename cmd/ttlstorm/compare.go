@@ -57,7 +57,7 @@ and a large one, or one with TTL 0 or 1, one after the other.`, theStorm.length.
 }
 
 func (o *comparing) do(ctx context.Context, c *cli.Command) error {
-	model, err := o.load.check()
+	model, err := o.check()
 	switch {
 	case err != nil:
 		return err
@@ -78,7 +78,7 @@ func (o *comparing) do(ctx context.Context, c *cli.Command) error {
 		scenes = []scene{{titleOf(o.ttl, o.floor), o.ttl, o.floor, o.length, o.treatments}}
 	}
 	stdout, stderr := c.Root().Writer, c.Root().ErrWriter
-	out, err := o.files.open(stdout, stderr)
+	out, err := o.open(stdout, stderr)
 	if err != nil {
 		return err
 	}

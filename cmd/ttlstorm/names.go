@@ -13,7 +13,7 @@ import (
 const (
 	maxNames     = 10_000
 	maxResolvers = 1_000_000
-	resolverSize = 8 << 10
+	resolverSize = 10 << 10
 )
 
 // longestLine is that of a file of names, in octets: a name with each of its octets

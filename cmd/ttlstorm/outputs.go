@@ -52,13 +52,13 @@ func (f *output) regular() bool { return f.file != nil && f.info.Mode().IsRegula
 
 // open opens the files that flags name, so that one that cannot be written is known
 // before the run. What is in a file stays until there is something to write.
-func (o *files) open(stdout, stderr io.Writer) (*outputs, error) {
+func (f *files) open(stdout, stderr io.Writer) (*outputs, error) {
 	out := &outputs{table: stdout}
-	for _, f := range []struct{ flag, path string }{{"json", o.json}, {"csv", o.csv}, {"html", o.html}, {"png", o.png}, {"svg", o.svg}} {
-		if f.path == "" {
+	for _, n := range []struct{ flag, path string }{{"json", f.json}, {"csv", f.csv}, {"html", f.html}, {"png", f.png}, {"svg", f.svg}} {
+		if n.path == "" {
 			continue
 		}
-		if err := out.open(f.flag, f.path, stdout, stderr); err != nil {
+		if err := out.open(n.flag, n.path, stdout, stderr); err != nil {
 			out.close()
 			return nil, err
 		}

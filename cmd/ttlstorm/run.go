@@ -64,12 +64,12 @@ func (r *asking) do(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	stdout, stderr := c.Root().Writer, c.Root().ErrWriter
-	out, err := r.files.open(stdout, stderr)
+	out, err := r.open(stdout, stderr)
 	if err != nil {
 		return err
 	}
 	defer out.close()
-	if err := r.transport.probe(ctx, r.server, questions[0]); err != nil {
+	if err := r.probe(ctx, r.server, questions[0]); err != nil {
 		return err
 	}
 	why := oneAddress(netip.MustParseAddrPort(r.server).Addr())

@@ -24,8 +24,9 @@ func HTML(w io.Writer, reports []Report) error {
 		Reports []drawing
 		Rows    [][]string
 	}
-	var parts []part
-	for _, scene := range scenes(reports) {
+	all := scenes(reports)
+	parts := make([]part, 0, len(all))
+	for _, scene := range all {
 		p := part{Title: scene[0].scene(), Pairs: scene[0].Run.pairs(), Rows: table(scene)}
 		most := 1
 		for _, r := range scene {
@@ -62,7 +63,7 @@ const areaWidth, areaHeight = 800, 120
 func (r Report) drawing(most int) drawing {
 	word, _ := r.verdict()
 	d := drawing{
-		Name: Printable(r.Name), Finding: r.finding(), Class: strings.ReplaceAll(word, " ", "-"), Width: areaWidth, Height: areaHeight,
+		Name: r.label(), Finding: r.finding(), Class: strings.ReplaceAll(word, " ", "-"), Width: areaWidth, Height: areaHeight,
 		Points: steps(r.Seconds, most), Most: most, Seconds: len(r.Seconds),
 	}
 	if r.Others != nil {

@@ -36,6 +36,7 @@ func TestHTML(t *testing.T) {
 	reports := []Report{
 		played("nothing", "The storm", 0, 5*time.Millisecond), played("ttlfloor", "The storm", 0, 10*time.Second), played(evil, "The herd "+evil, 6, 10*time.Second),
 	}
+	reports[2].Name += "\x1b]"
 	reports[2].Run.Names, reports[2].Errors = []string{evil + ".", "a\x1b[31m."}, map[string]int{evil: 1}
 	reports[2].Others = &Others{Seconds: []int{40, 50}}
 	var page bytes.Buffer
@@ -117,12 +118,15 @@ func TestFinding(t *testing.T) {
 	even.Settled, even.Last.SecondRatio = 1.5, 1.1
 	half.Seconds, half.Length = make([]int, 70), 70*time.Second
 	none.Last = Span{}
+	again := even // a herd once more
+	again.Last = Span{Mean: 10, Second: 13, SecondRatio: 1.3}
 	young := half
 	young.Length = 69 * time.Second
 	for want, r := range map[string]Report{
 		"busiest second of the last minute: 30.00 times the mean (herd)":            long,
 		"busiest second of the last minute: 2.04 times the mean (uneven)":           uneven,
 		"busiest second of the last minute: 1.10 times the mean (spread)":           even,
+		"busiest second of the last minute: 1.30 times the mean (uneven)":           again,
 		"busiest second of the last 35 s: 30.00 times the mean (herd)":              half,
 		"busiest second of the last 35 s: 30.00 times the mean (too short to tell)": young,
 		"9 queries in 120 s, none in the last minute":                               none,

@@ -2,6 +2,7 @@ package storm
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,9 @@ type Comparison struct {
 	Change time.Duration `json:"change_ns"` // between changes of the endpoints; 0 is never
 }
 
+// label is the name as it is shown.
+func (r Report) label() string { return printable(r.Name) }
+
 // scene is the title that runs are compared under, or empty.
 func (r Report) scene() string {
 	if r.Run == nil || r.Run.Compare == nil {
@@ -68,7 +72,7 @@ func (p *Params) pairs() []pair {
 	if p == nil {
 		return nil
 	}
-	names := Printable(strings.Join(p.Names[:min(len(p.Names), shown)], ", "))
+	names := printable(strings.Join(p.Names[:min(len(p.Names), shown)], ", "))
 	if more := len(p.Names) - shown; more > 0 {
 		names += fmt.Sprintf(" and %d more", more)
 	}
@@ -76,26 +80,26 @@ func (p *Params) pairs() []pair {
 	if p.Others > 0 {
 		clients += fmt.Sprintf(", beside %d queries a second of others", p.Others)
 	}
-	out := []pair{{"server", p.Server}, {"protocol", p.protocol()}}
+	where := []pair{{"server", p.Server}, {"protocol", p.protocol()}}
 	if c := p.Compare; c != nil {
 		source := fmt.Sprintf("TTL %d, endpoints that never change", c.TTL)
 		if c.Change > 0 {
 			source = fmt.Sprintf("TTL %d, an endpoint changes every %v", c.TTL, c.Change)
 		}
-		out = []pair{{"source", source}, {"floor", strconv.Itoa(c.Floor) + " s"}, {"protocol", p.protocol()}}
+		where = []pair{{"source", source}, {"floor", strconv.Itoa(c.Floor) + " s"}, {"protocol", p.protocol()}}
 	}
-	return append(out, []pair{
+	return slices.Concat(where, []pair{
 		{"names", names}, {"model", p.Model}, {"clients", clients}, {"length", p.Length.String()},
 		{"rate", fmt.Sprintf("%d queries a second at most", p.Rate)}, {"seed", strconv.FormatUint(p.Seed, 10)},
 		{"began", p.Began.UTC().Format(time.RFC3339)}, {"ttlstorm", p.Version},
-	}...)
+	})
 }
 
 // protocol is how the server is asked.
 func (p *Params) protocol() string {
 	out := p.Protocol
 	if p.TLSName != "" {
-		out += ", certificate of " + Printable(p.TLSName)
+		out += ", certificate of " + printable(p.TLSName)
 	}
 	if p.Insecure {
 		out += ", certificate not verified"
@@ -109,9 +113,9 @@ func (p *Params) protocol() string {
 	return out
 }
 
-// Printable is text that a terminal only shows: what is not a graphic character is
+// printable is text that a terminal only shows: what is not a graphic character is
 // escaped as Go does it.
-func Printable(s string) string {
+func printable(s string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) < 0 {
 		return s
 	}

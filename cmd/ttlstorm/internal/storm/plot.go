@@ -107,7 +107,7 @@ func mostTTLs(r Report) (most float64) {
 func overTime(r Report, top float64) (*plot.Plot, error) {
 	_, shade := r.verdict()
 	p := plot.New()
-	p.Title.Text = r.Name + ": " + r.finding()
+	p.Title.Text = r.label() + ": " + r.finding()
 	p.X.Label.Text, p.Y.Label.Text = "seconds", "queries per second"
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, float64(len(r.Seconds)), 0, top
 	xys := make(plotter.XYs, 0, 2*len(r.Seconds)+2)

@@ -237,6 +237,12 @@ func TestTable(t *testing.T) {
 			}
 		}
 	}
+	fast.Others = &Others{First: r.First, Last: r.Last}
+	for _, row := range table([]Report{fast, r}) {
+		if ratio := strings.Contains(row[0], "over the mean") || strings.Contains(row[0], "dispersion"); (row[1] == "storm") != ratio || row[2] == "storm" {
+			t.Errorf("%q, want no ratio of a storm", row)
+		}
+	}
 	if got := table([]Report{r, half}); got[1][0] != "upstream" || got[1][1] != "3" || got[1][2] != none {
 		t.Errorf("%q, want a line that one of the two has", got[1])
 	}

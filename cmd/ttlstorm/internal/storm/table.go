@@ -48,10 +48,10 @@ var lines = []line{
 	{"others: queries", ofOthers(func(o *Others) string { return strconv.Itoa(o.Queries) }), false},
 	{"others: errors", ofOthers(func(o *Others) string { return ErrorList(o.Errors) }), false},
 	{"all: busiest second", ofAll(second), false},
-	{"all: over the mean", ofAll(secondRatio), false},
+	{"all: over the mean", unlessStorm(ofAll(secondRatio)), false},
 	{"all: by any offset", ofAll(offset), false},
-	{"all: by any offset, over the mean", ofAll(offsetOver), false},
-	{"all: dispersion", ofAll(dispersion), false},
+	{"all: by any offset, over the mean", unlessStorm(ofAll(offsetOver)), false},
+	{"all: dispersion", unlessStorm(ofAll(dispersion)), false},
 }
 
 func orNone(measured bool, cell string) string {
@@ -75,13 +75,15 @@ func ofSpans(cell func(Span) string) func(Report) string {
 	return func(r Report) string { return firstAndLast(r.First, r.Last, cell) }
 }
 
-// ofRatios leaves out how even a storm is.
-func ofRatios(cell func(Span) string) func(Report) string {
+func ofRatios(cell func(Span) string) func(Report) string { return unlessStorm(ofSpans(cell)) }
+
+// unlessStorm leaves out how even a storm is.
+func unlessStorm(cell func(Report) string) func(Report) string {
 	return func(r Report) string {
-		if r.storm() {
-			return "storm"
+		if text := cell(r); text == none || !r.storm() {
+			return text
 		}
-		return firstAndLast(r.First, r.Last, cell)
+		return "storm"
 	}
 }
 
@@ -171,12 +173,12 @@ func Text(w io.Writer, reports []Report) error {
 			row()
 		}
 		for _, r := range scene {
-			row(r.Name + ": " + r.finding())
+			row(r.label() + ": " + r.finding())
 		}
 		row()
 		head := make([]string, 1, 1+len(scene))
 		for _, r := range scene {
-			head = append(head, r.Name)
+			head = append(head, r.label())
 		}
 		row(head...)
 		for _, cells := range table(scene) {
