@@ -53,7 +53,7 @@ dash or two. Without a command it is "run". "ttlstorm completion -h" says how a 
 commands, flags and models.
 
 The exit status is 2 for a mistake in the arguments, and 1 for any other failure.`,
-		Version: version(), Commands: commands(), EnableShellCompletion: true,
+		Version: versionOf(), Commands: commands(), EnableShellCompletion: true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) { c.Hidden = false },
 		Reader:                          stdin, Writer: stdout, ErrWriter: stderr,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main exits

@@ -100,8 +100,8 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// TestModels explains each model, in lines and as JSON.
-func TestModels(t *testing.T) {
+// TestModelsExplained explains each model, in lines and as JSON.
+func TestModelsExplained(t *testing.T) {
 	var text, asJSON, one bytes.Buffer
 	for out, args := range map[*bytes.Buffer][]string{&text: {"models"}, &asJSON: {"models", "--json"}, &one: {"models", "stub"}} {
 		if err := run(t.Context(), args, out, nil); err != nil {

@@ -92,7 +92,7 @@ func (l *live) params() *storm.Params {
 		names = append(names, q.String())
 	}
 	return &storm.Params{
-		Version: version(), Began: l.begin, Server: l.server, Protocol: l.proto, TLSName: l.tlsName, Insecure: l.insecure,
+		Version: versionOf(), Began: l.begin, Server: l.server, Protocol: l.proto, TLSName: l.tlsName, Insecure: l.insecure,
 		BufSize: uint16(l.bufsize), DO: l.do, Names: names, Model: l.model.Name, Clients: l.clients, Others: l.others, // #nosec G115 -- at most 65535
 		Length: l.length, Start: l.start, Rate: l.rate, Seed: l.seed, Compare: l.compare,
 	}

@@ -18,7 +18,7 @@ func versionCommand() *cli.Command {
 				return usagef("%q: version takes no arguments", c.Args().First())
 			}
 			_, err := fmt.Fprintf(c.Root().Writer, "ttlstorm %s\nCoreDNS %s\n%s %s/%s\n",
-				version(), moduleVersion("github.com/coredns/coredns"), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				versionOf(), moduleVersion("github.com/coredns/coredns"), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
@@ -27,13 +27,19 @@ func versionCommand() *cli.Command {
 // unknown is a version that the build does not tell.
 const unknown = "(unknown)"
 
-// version is that of the tool, with the commit where it was built out of a clone.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return unknown
+// version is what a release is built with. Other builds know it from their module, with
+// the commit where they are of a clone.
+var version string
+
+// versionOf is the version of the tool.
+func versionOf() string {
+	if version != "" {
+		return version
 	}
-	return info.Main.Version
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return unknown
 }
 
 // moduleVersion is that of a module that the tool is built with.

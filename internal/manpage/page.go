@@ -18,14 +18,15 @@ const header = `'\" t
 .ad l
 `
 
-// cut are the sections for those who have a clone before them. A page is read
-// where the server is installed.
-var cut = []string{"Quick start", "Build it in"}
+// first is the section that the page begins with. What the README has before it is for those
+// who do not have the server yet.
+const first = "Name"
 
 // convert returns the man page of a README.
 func convert(readme string) (string, error) {
 	p := page{lines: strings.Split(readme, "\n")}
 	p.out.WriteString(header)
+	p.at = max(slices.Index(p.lines, "## "+first), 0)
 	for p.at < len(p.lines) {
 		begin := p.at
 		if err := p.block(); err != nil {
@@ -59,12 +60,6 @@ func (p *page) block() error {
 	case strings.HasPrefix(line, "## "):
 		p.section = line[len("## "):]
 		p.at++
-		if slices.Contains(cut, p.section) {
-			for p.at < len(p.lines) && !strings.HasPrefix(p.lines[p.at], "## ") {
-				p.at++
-			}
-			return nil
-		}
 		p.request(".SH", strings.ToUpper(p.section))
 	case strings.HasPrefix(line, "### "):
 		p.request(".SS", line[len("### "):])

@@ -21,7 +21,7 @@ const when = "02/Jan/2006:15:04:05 -0700"
 // metadata, are replaced with anything.
 var patterns = map[string]string{
 	"remote":   `\[[^][\s]+\]|[0-9.]+|-`,
-	"name":     `(?:\\.|[^\s\\"])+?`,
+	"name":     `(?:\\.|[^\s\\"])*?\.`,
 	"type":     `[A-Za-z0-9-]+?`,
 	"class":    `[A-Z0-9]+?`,
 	"rcode":    `[A-Z0-9]+?|-`,

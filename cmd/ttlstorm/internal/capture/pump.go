@@ -19,13 +19,13 @@ const widestWindow = 128 << 20
 // pump reads, and decompresses, in a goroutine of its own. So a reader that blocks keeps
 // nobody from stopping, and one core decompresses while another understands.
 type pump struct {
-	ctx    context.Context
-	full   chan chunk
-	free   chan []byte
-	kind   atomic.Pointer[string] // what it decompresses
-	last   []byte                 // the buffer that is read from
-	rest   []byte                 // what is left of it
-	err    error                  // that comes after it
+	ctx  context.Context
+	full chan chunk
+	free chan []byte
+	kind atomic.Pointer[string] // what it decompresses
+	last []byte                 // the buffer that is read from
+	rest []byte                 // what is left of it
+	err  error                  // that comes after it
 }
 
 type chunk struct {

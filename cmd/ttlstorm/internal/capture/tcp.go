@@ -96,9 +96,9 @@ func (s *stream) Reassembled(all []tcpassembly.Reassembly) {
 			}
 			continue
 		}
-		b := append(s.begun, next.Bytes...)
-		if s.begun == nil {
-			b = next.Bytes // mostly it ends with a message, and is not copied
+		b := next.Bytes // mostly it ends with a message, and is not copied
+		if s.begun != nil {
+			b = append(s.begun, b...)
 		}
 		for len(b) >= 2 {
 			n := int(binary.BigEndian.Uint16(b))

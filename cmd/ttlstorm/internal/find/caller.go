@@ -113,7 +113,7 @@ func (c *caller) follows() bool { return c.kept >= 2 && c.kept >= 3*c.broken }
 // arrivals are its last queries, as far as its waits go back, the last one first.
 func (c *caller) arrivals() []int64 {
 	at := c.last
-	out := []int64{at}
+	out := append(make([]int64, 0, waits+1), at)
 	for _, g := range c.recent() {
 		at -= int64(g)
 		out = append(out, at)

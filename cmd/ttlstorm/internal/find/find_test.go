@@ -18,15 +18,6 @@ type crowd struct {
 	hosts  uint32
 	names  int
 	length time.Duration
-	log    []line // if it is kept
-}
-
-// line is a query.
-type line struct {
-	at   time.Duration
-	from netip.Addr
-	name string
-	ttl  int64
 }
 
 type actor struct {

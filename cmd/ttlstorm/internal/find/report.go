@@ -14,6 +14,7 @@ import (
 // Kind is what is wrong with a question.
 type Kind string
 
+// The kinds.
 const (
 	Storm Kind = "storm" // clients ask again as soon as they have an answer
 	Herd  Kind = "herd"  // many clients ask in step
@@ -287,25 +288,23 @@ func (r *Report) Write(floor int) {
 	}
 	r.Rules = []Rule{}
 	for _, p := range parents {
-		zones := map[string]bool{}
+		zones, options := map[string]bool{}, ""
 		for _, i := range under[p] {
 			zones[r.Findings[i].Name] = true
+			if r.Findings[i].Denied {
+				options = fmt.Sprintf(" {\n    negative %ds\n}", floor)
+			}
 		}
 		zone := p
 		if len(zones) == 1 {
 			zone = r.Findings[under[p][0]].Name
 		}
-		line := fmt.Sprintf("ttlfloor %ds %s", floor, corefileZone(zone))
-		for _, i := range under[p] {
-			if r.Findings[i].Denied {
-				line = fmt.Sprintf("ttlfloor %ds %s {\n    negative %ds\n}", floor, corefileZone(zone), floor)
-			}
-		}
-		r.Rules = append(r.Rules, Rule{Line: line, Findings: under[p]})
+		r.Rules = append(r.Rules, Rule{Line: fmt.Sprintf("ttlfloor %ds %s%s", floor, token(zone), options), Findings: under[p]})
 	}
 }
 
-// parent is the zone above a name, or the name itself where that has fewer than three labels.
+// parent is the zone above a name, or the name itself where that has too few labels for
+// others under the zone to have to do with it.
 func parent(name string) string {
 	if i, end := dns.NextLabel(name, 0); !end && dns.CountLabel(name) > 3 {
 		return name[i:]
@@ -313,12 +312,20 @@ func parent(name string) string {
 	return name
 }
 
-// corefileZone writes a zone as a Corefile has it. The last dot goes, but where the
-// zone would look like a number or an option without.
-func corefileZone(zone string) string {
-	short := strings.TrimSuffix(zone, ".")
-	if !strings.Contains(short, ".") {
-		return zone
+// token writes a zone as a Corefile has it, or the next zone above it that can stand in
+// one. The last dot goes, but where what is left might be taken for a number or an option.
+func token(zone string) string {
+	for zone != "." && strings.ContainsFunc(zone, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.", r)
+	}) {
+		i, end := dns.NextLabel(zone, 0)
+		if end {
+			return "."
+		}
+		zone = zone[i:]
 	}
-	return short
+	if short := strings.TrimSuffix(zone, "."); strings.Contains(short, ".") {
+		return short
+	}
+	return zone
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -88,10 +89,10 @@ func others(o Others) string {
 		parts = append(parts, fmt.Sprintf("%s every %s", grouped(p.Clients), took(p.Period)))
 	}
 	if o.Once > 0 {
-		parts = append(parts, fmt.Sprintf("%s asked once", grouped(o.Once)))
+		parts = append(parts, grouped(o.Once)+" asked once")
 	}
 	if o.Rest > 0 {
-		parts = append(parts, fmt.Sprintf("%s at no regular time", grouped(o.Rest)))
+		parts = append(parts, grouped(o.Rest)+" at no regular time")
 	}
 	return strings.Join(parts, ", ")
 }
@@ -115,7 +116,7 @@ func took(d time.Duration) string {
 
 // grouped writes a number with commas.
 func grouped(n int) string {
-	s := fmt.Sprint(n)
+	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}

@@ -296,6 +296,12 @@ func (r *Record) Span(from, to int) (s Span) {
 	return s
 }
 
+// even tells whether the busiest second is hardly above the mean, or as near to it as whole
+// queries can be.
+func (s Span) even() bool {
+	return s.SecondRatio < settled || float64(s.Second) <= math.Ceil(s.Mean)
+}
+
 // ttls sums up the TTLs of seconds.
 func (s *Span) ttls(seconds []handed) {
 	var all handed
@@ -320,7 +326,7 @@ func (r *Record) settled(seconds []int, generation time.Duration) float64 {
 	}
 	width := int((generation + time.Second - 1) / time.Second)
 	for from := 0; from+width <= len(seconds); from++ {
-		if s := r.Span(from, from+width); s.Second > 0 && (s.SecondRatio < settled || float64(s.Second) <= math.Ceil(s.Mean)) {
+		if s := r.Span(from, from+width); s.Second > 0 && s.even() {
 			return float64(from) / generation.Seconds()
 		}
 	}

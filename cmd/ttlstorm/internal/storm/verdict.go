@@ -23,7 +23,7 @@ func (r Report) verdict() (word string, shade color.RGBA) {
 		return "storm", bad
 	case r.counts():
 		return "no storm", good
-	case r.Settled >= 0:
+	case r.even():
 		return "spread", good
 	case r.short():
 		return "too short to tell", early
@@ -31,6 +31,11 @@ func (r Report) verdict() (word string, shade color.RGBA) {
 		return "uneven", bad
 	}
 	return "herd", bad
+}
+
+// even tells whether clients have settled and still are at the end.
+func (r Report) even() bool {
+	return r.Settled >= 0 && r.Last.even()
 }
 
 // counts tells whether a run is about how many queries there are, and not about how evenly

@@ -1,0 +1,318 @@
+package find
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coredns/caddy"
+	_ "github.com/coredns/coredns/core/dnsserver" // its directives
+
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/capture"
+)
+
+// TestRules has the line for the names of findings. Each is taken by the plugin's own parser.
+func TestRules(t *testing.T) {
+	finding := func(name string) Finding { return Finding{Cure: true, Question: Question{Name: name}} }
+	denied := finding("gone.shop.svc.cluster.local.")
+	denied.Denied = true
+	for _, tt := range []struct {
+		name     string
+		findings []Finding
+		want     []string
+	}{
+		{"none", nil, nil},
+		{"none that a rule cures", []Finding{{Question: Question{Name: "a.example."}}}, nil},
+		{"one name", []Finding{finding("a.linkerd.svc.cluster.local.")}, []string{"ttlfloor 20s a.linkerd.svc.cluster.local"}},
+		{"two findings of one name", []Finding{finding("a.linkerd.svc.cluster.local."), finding("a.linkerd.svc.cluster.local.")}, []string{"ttlfloor 20s a.linkerd.svc.cluster.local"}},
+		{"two names under one parent", []Finding{finding("a.linkerd.svc.cluster.local."), finding("b.linkerd.svc.cluster.local.")}, []string{"ttlfloor 20s linkerd.svc.cluster.local"}},
+		{"names of several parents", []Finding{finding("a.one.svc.cluster.local."), finding("b.two.svc.cluster.local.")}, []string{"ttlfloor 20s a.one.svc.cluster.local", "ttlfloor 20s b.two.svc.cluster.local"}},
+		{"names that only a domain joins", []Finding{finding("a.example.com."), finding("b.example.com.")}, []string{"ttlfloor 20s a.example.com", "ttlfloor 20s b.example.com"}},
+		{"denials", []Finding{denied}, []string{"ttlfloor 20s gone.shop.svc.cluster.local {\n    negative 20s\n}"}},
+		{"one label", []Finding{finding("max.")}, []string{"ttlfloor 20s max."}},
+		{"a number", []Finding{finding("42.")}, []string{"ttlfloor 20s 42."}},
+		{"the root", []Finding{finding(".")}, []string{"ttlfloor 20s ."}},
+		{"underscores", []Finding{finding("_grpc._tcp.a.svc.cluster.local.")}, []string{"ttlfloor 20s _grpc._tcp.a.svc.cluster.local"}},
+		{"a label that no Corefile can have", []Finding{finding(`a\032b.c.example.`)}, []string{"ttlfloor 20s c.example"}},
+		{"nothing but such", []Finding{finding(`a\"{.`)}, []string{"ttlfloor 20s ."}},
+		{"a wildcard", []Finding{finding("*.c.example.")}, []string{"ttlfloor 20s c.example"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := Report{Findings: tt.findings}
+			r.Write(20)
+			var got []string
+			for _, rule := range r.Rules {
+				got = append(got, rule.Line)
+				c := caddy.NewTestController("dns", rule.Line)
+				c.ServerBlockKeys = []string{"dns://.:53"}
+				setup, err := caddy.DirectiveAction("dns", "ttlfloor")
+				if err == nil {
+					err = setup(c)
+				}
+				if err != nil {
+					t.Errorf("%q is refused: %v", rule.Line, err)
+				}
+			}
+			if fmt.Sprint(got) != fmt.Sprint(tt.want) {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// fleets is a crowd with a herd of 200 every 30 s and a storm of three.
+func fleets() *crowd {
+	c := newCrowd(3, 5*time.Minute)
+	c.fleet("herd.linkerd.svc.cluster.local.", 200, time.Second, 30*time.Second, 0, 30)
+	c.fleet("herd.linkerd.svc.cluster.local.", 40, 20*time.Second, 20*time.Second, 0, -1)
+	c.spinners("storm.linkerd.svc.cluster.local.", 3, 20*time.Millisecond, 0)
+	c.oneShot("herd.linkerd.svc.cluster.local.", 3)
+	return c
+}
+
+func reportOf(c *crowd, ttls bool) Report {
+	f := New()
+	c.run(f, ttls)
+	r := f.Report()
+	r.Write(30)
+	return r
+}
+
+// TestPredicts has what a rule makes of a herd and of a storm: as few queries as their
+// TTLs then ask for, in seconds that are even.
+func TestPredicts(t *testing.T) {
+	r := reportOf(fleets(), true)
+	if err := r.Predict(30, 10); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Findings) != 2 {
+		t.Fatalf("%d findings", len(r.Findings))
+	}
+	for _, n := range r.Findings {
+		p := n.Predict
+		if p == nil {
+			t.Fatalf("nothing is predicted for the %s", n.Kind)
+		}
+		least, most := float64(n.Followers)/45, float64(n.Followers)/33
+		if p.Rate < least || p.Rate > most {
+			t.Errorf("the %s of %d will have %.2f queries a second, want %.2f to %.2f", n.Kind, n.Followers, p.Rate, least, most)
+		}
+		if float64(p.Second) > math.Ceil(1.2*most) {
+			t.Errorf("the %s will have %d in the busiest second", n.Kind, p.Second)
+		}
+		if p.Stale != 45 || len(p.Seconds) != lastMinute {
+			t.Errorf("the %s: %+v", n.Kind, p)
+		}
+	}
+}
+
+// TestPredictsFew has no more replays than were asked for, and none where a rule does not help.
+func TestPredictsFew(t *testing.T) {
+	r := reportOf(fleets(), true)
+	r.Findings[1].Cure = false
+	if err := r.Predict(30, 1); err != nil {
+		t.Fatal(err)
+	}
+	if r.Findings[0].Predict == nil || r.Findings[1].Predict != nil {
+		t.Errorf("%+v and %+v", r.Findings[0].Predict, r.Findings[1].Predict)
+	}
+	r = reportOf(fleets(), true)
+	r.Findings[0].Cure = false
+	if err := r.Predict(30, 2); err != nil {
+		t.Fatal(err)
+	}
+	if r.Findings[0].Predict != nil || r.Findings[1].Predict == nil {
+		t.Errorf("%+v and %+v", r.Findings[0].Predict, r.Findings[1].Predict)
+	}
+}
+
+// TestSaysWhy has what a rule helps against, and what it does not, by what the input tells.
+func TestSaysWhy(t *testing.T) {
+	const name = "a.shop.svc.cluster.local."
+	for _, tt := range []struct {
+		name string
+		add  func(c *crowd)
+		ttls bool
+		kind Kind
+		cure bool
+		why  string
+	}{
+		{"a storm, TTL 0", func(c *crowd) { c.spinners(name, 3, 10*time.Millisecond, 0) }, true, Storm, true, "a TTL of 0"},
+		{"a storm, TTL 30", func(c *crowd) { c.spinners(name, 3, 10*time.Millisecond, 30) }, true, Storm, false, "ignore them"},
+		{"a storm, no TTLs", func(c *crowd) { c.spinners(name, 3, 10*time.Millisecond, 0) }, false, Storm, true, "as those do that follow a TTL of 0"},
+		{"one abuser beside others, no TTLs", func(c *crowd) {
+			c.spinners(name, 1, 10*time.Millisecond, 0)
+			c.independent(name, 10, 20*time.Second)
+		}, false, Storm, false, "its own doing"},
+		{"a herd that keeps TTLs", func(c *crowd) { c.fleet(name, 100, time.Second, 20*time.Second, 0, 20) }, true, Herd, true, "keep the TTLs"},
+		{"a herd that does not", func(c *crowd) { c.fleet(name, 100, time.Second, 20*time.Second, 0, 50) }, true, Herd, false, "moves none of them"},
+		{"a herd, no TTLs", func(c *crowd) { c.fleet(name, 100, time.Second, 20*time.Second, 0, 20) }, false, Herd, true, "as those do whose TTLs"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCrowd(4, 3*time.Minute)
+			tt.add(c)
+			r := reportOf(c, tt.ttls)
+			n := r.of(tt.kind, name)
+			if n == nil || len(r.Findings) != 1 {
+				t.Fatalf("%+v", r.Findings)
+			}
+			if n.Cure != tt.cure || !strings.Contains(n.Why, tt.why) {
+				t.Errorf("cure %t: %s", n.Cure, n.Why)
+			}
+			if (len(r.Rules) > 0) != tt.cure {
+				t.Errorf("rules %v", r.Rules)
+			}
+		})
+	}
+}
+
+// TestUntold has what an input cannot tell.
+func TestUntold(t *testing.T) {
+	begin := time.Unix(1_700_000_000, 0)
+	query := func(f *Finder, at time.Time) {
+		f.Add(&capture.Message{At: at, Client: netip.MustParseAddr("192.0.2.1"), Name: "a.example.", Type: 1, Rcode: -1, TTL: -1})
+	}
+	for _, tt := range []struct {
+		name string
+		do   func(f *Finder)
+		want []string
+	}{
+		{"no times", func(f *Finder) { query(f, time.Time{}) }, []string{"1 of 1 queries have no time"}},
+		{"no TTLs, and short", func(f *Finder) { query(f, begin); query(f, begin.Add(time.Minute)) }, []string{"no TTLs", "wait for more than 15s"}},
+		{"no TTLs, and long", func(f *Finder) { query(f, begin); query(f, begin.Add(time.Hour)) }, []string{"no TTLs"}},
+		{"the clock goes back", func(f *Finder) {
+			query(f, begin)
+			query(f, begin.Add(time.Hour))
+			query(f, begin.Add(time.Minute))
+			query(f, begin.Add(time.Hour))
+		}, []string{"no TTLs", "went back 1 times"}},
+		{"TTLs", func(f *Finder) {
+			query(f, begin)
+			f.Add(&capture.Message{At: begin.Add(time.Hour), Client: netip.MustParseAddr("192.0.2.1"), Name: "a.example.", Type: 1, Answer: true, TTL: 5})
+			query(f, begin.Add(time.Hour))
+		}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := New()
+			tt.do(f)
+			got := f.Report().Untold
+			if len(got) != len(tt.want) {
+				t.Fatalf("%q, want %q", got, tt.want)
+			}
+			for i := range got {
+				if !strings.Contains(got[i], tt.want[i]) {
+					t.Errorf("%q, want %q in it", got[i], tt.want[i])
+				}
+			}
+		})
+	}
+}
+
+// TestClockGoesBack has the queries of two servers, one behind the other: a herd is found
+// in them all the same, and no wait is negative.
+func TestClockGoesBack(t *testing.T) {
+	f := New()
+	for seed := range uint64(3) {
+		c := newCrowd(seed, 4*time.Minute)
+		c.fleet("herd.linkerd.svc.cluster.local.", 100, time.Second, 30*time.Second, 0, 30)
+		c.run(f, false)
+	}
+	r := f.Report()
+	if r.Backwards != 2 {
+		t.Errorf("it went back %d times", r.Backwards)
+	}
+	if n := r.of(Herd, "herd.linkerd.svc.cluster.local."); n == nil || n.Clients != 100 || n.Period.Round(time.Second) != 30*time.Second {
+		t.Errorf("%+v", r.Findings)
+	}
+	if r.Length < 10*time.Minute || r.Length > 12*time.Minute {
+		t.Errorf("the queries take %v", r.Length)
+	}
+}
+
+// TestBounded has a flood of names and of clients take no more memory than a part of it.
+func TestBounded(t *testing.T) {
+	f := New()
+	at := time.Unix(1_700_000_000, 0)
+	client := uint32(0)
+	for i := range 2_000_000 {
+		at = at.Add(100 * time.Microsecond)
+		client++
+		addr := netip.AddrFrom4([4]byte{byte(client >> 24), byte(client >> 16), byte(client >> 8), byte(client)})
+		name := "one.example."
+		if i%2 == 0 {
+			name = fmt.Sprintf("n%d.example.", i)
+		}
+		f.Query(at, addr, name, 1)
+		if i%1000 == 999 && (f.callers > maxCallers || len(f.questions) > 3*bucket) {
+			t.Fatalf("%d clients and %d names are kept", f.callers, len(f.questions))
+		}
+	}
+	n := 0
+	for _, q := range f.questions {
+		n += len(q.callers)
+	}
+	if n != f.callers {
+		t.Errorf("%d clients are counted, and %d are there", f.callers, n)
+	}
+	if q := f.questions[key{"one.example.", 1}]; q.queries != 1_000_000 || q.one < 2 {
+		t.Errorf("%d queries, one of %d clients", q.queries, q.one)
+	}
+}
+
+// TestSampled has every other client known for each doubling, and estimates that hold.
+func TestSampled(t *testing.T) {
+	const name = "herd.linkerd.svc.cluster.local."
+	c := newCrowd(5, 5*time.Minute)
+	c.fleet(name, 4000, time.Second, 30*time.Second, 0, 30)
+	f := New()
+	f.questions[key{name, 1}] = &question{key: key{name, 1}, one: 4, callers: map[netip.Addr]*caller{}}
+	c.run(f, false)
+	r := f.Report()
+	n := r.of(Herd, name)
+	if n == nil || !n.Estimate || math.Abs(float64(n.Clients)/4000-1) > 0.1 || n.Offset < 3000 {
+		t.Errorf("%+v", r.Findings)
+	}
+	if got := len(f.questions[key{name, 1}].callers); got < 900 || got > 1100 {
+		t.Errorf("%d clients are known", got)
+	}
+}
+
+// TestShown has a report as text, as a page and as JSON. Nothing in a page is what a name says.
+func TestShown(t *testing.T) {
+	c := fleets()
+	c.fleet("<script>alert(1)</script>.linkerd.svc.cluster.local.", 50, time.Second, 20*time.Second, 0, 20)
+	r := reportOf(c, true)
+	if err := r.Predict(30, 1); err != nil {
+		t.Fatal(err)
+	}
+	var text, page, machine bytes.Buffer
+	if err := r.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"3 findings, the most harmful first:", "1. herd at A herd.linkerd.svc.cluster.local.", "200 clients follow TTLs, and come every 30s",
+		"40 every 20s", "asked once", "with 30s:", "ttlfloor 30s linkerd.svc.cluster.local   # 1, ",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the text lacks %q:\n%s", want, text.String())
+		}
+	}
+	if err := r.HTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(page.String(), "<script") || strings.Count(page.String(), "<svg") != 4 {
+		t.Errorf("the page is\n%s", page.String())
+	}
+	if err := json.NewEncoder(&machine).Encode(r); err != nil {
+		t.Fatal(err)
+	}
+	var back Report
+	if err := json.Unmarshal(machine.Bytes(), &back); err != nil || len(back.Findings) != 3 || back.Findings[0].Predict == nil {
+		t.Errorf("read back: %v, %+v", err, back.Findings)
+	}
+}
