@@ -3,12 +3,16 @@
 package find
 
 import (
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dnstap/golang-dnstap"
 	"github.com/gopacket/gopacket/layers"
@@ -21,15 +25,11 @@ import (
 func tap(t *testing.T, socket string) (file string, done func()) {
 	t.Helper()
 	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	file = filepath.Join(t.TempDir(), "coredns.tap")
 	out, err := dnstap.NewFrameStreamOutputFromFilename(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	var all sync.WaitGroup
 	all.Go(out.RunOutputLoop)
 	all.Go(func() {
@@ -58,21 +58,13 @@ func capture(t *testing.T, server string) (file string, done func()) {
 		t.Fatalf("packets of loopback: %v; this test needs root", err)
 	}
 	filter, err := bpf.Assemble(datagrams(uint32(netip.MustParseAddrPort(server).Port())))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := handle.SetBPF(filter); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, handle.SetBPF(filter))
 	file = filepath.Join(t.TempDir(), "lo.pcap")
 	f, err := os.Create(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	w := pcapgo.NewWriterNanos(f)
-	if err := w.WriteFileHeader(uint32(handle.GetCaptureLength()), layers.LinkTypeEthernet); err != nil {
-		t.Fatal(err)
-	}
+	must(t, w.WriteFileHeader(uint32(handle.GetCaptureLength()), layers.LinkTypeEthernet))
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -110,5 +102,19 @@ func datagrams(port uint32) []bpf.Instruction {
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: port, SkipFalse: 1},
 		bpf.RetConstant{Val: 1 << 18},
 		bpf.RetConstant{Val: 0},
+	}
+}
+
+// send writes to a socket, and returns when who listens there has read it to its end.
+func send(t *testing.T, socket, what string) {
+	t.Helper()
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+	must(t, err)
+	defer func() { _ = conn.Close() }()
+	must(t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = conn.Write([]byte(what))
+	must(t, err, conn.CloseWrite())
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatal(err)
 	}
 }

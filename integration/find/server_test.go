@@ -65,24 +65,16 @@ func start(t *testing.T, corefile string) *server {
 	t.Helper()
 	s := &server{log: filepath.Join(t.TempDir(), "coredns.log")}
 	file, err := os.Create(s.log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), serving+"="+corefile)
 	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, cmd.Start())
 	addr, written := make(chan string, 1), make(chan error, 1)
 	go func() {
 		w, lines := bufio.NewWriter(file), bufio.NewScanner(out)

@@ -97,3 +97,13 @@ func eventually(t *testing.T, what string, f func() bool) {
 		}
 	}
 }
+
+// must fails at the first error.
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
