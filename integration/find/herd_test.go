@@ -72,10 +72,7 @@ func TestFindAndCure(t *testing.T) {
 	dir := t.TempDir()
 	live, saved := filepath.Join(dir, "live"), filepath.Join(dir, "saved")
 	wait := background(t, dir, nil, "find", "-floor", "5", "-json", "-", "-listen", "unix:"+live)
-	eventually(t, "find listens", func() bool {
-		_, err := os.Stat(live)
-		return err == nil
-	})
+	listens(t, live)
 	taps, tapped := tap(t, saved)
 	s := start(t, corefile("dnstap "+live+" full", "dnstap unix://"+saved+" full"))
 	packets, captured := capture(t, s.addr)

@@ -189,8 +189,7 @@ func contents(t *testing.T, dir string) map[string]string {
 // TestInterrupt stops find where it would read on for ever. It tells what there is.
 func TestInterrupt(t *testing.T) {
 	t.Run("a socket that nobody has come to", func(t *testing.T) {
-		socket, wait := listen(t)
-		_ = socket
+		_, wait := listen(t)
 		if o := wait(os.Interrupt); o.status != 0 || !strings.HasPrefix(o.stdout, "0 queries") || o.stderr != "" {
 			t.Errorf("%+v", o)
 		}
@@ -233,9 +232,6 @@ func listen(t *testing.T) (socket string, wait func(os.Signal) outcome) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "s")
 	wait = background(t, "", nil, "find", "-listen", "unix:"+socket)
-	eventually(t, "find listens", func() bool {
-		_, err := os.Stat(socket)
-		return err == nil
-	})
+	listens(t, socket)
 	return socket, wait
 }

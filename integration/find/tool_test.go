@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -88,12 +89,17 @@ func look(t *testing.T, args ...string) report {
 	return reported(t, storm(t, "", "", append([]string{"find", "-json", "-", "-floor", "5"}, args...)...))
 }
 
-// eventually waits until f returns true.
-func eventually(t *testing.T, what string, f func() bool) {
+// listens waits until somebody does at a socket.
+func listens(t *testing.T, socket string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !f(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			must(t, conn.Close())
+			return
+		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
+			t.Fatal(err)
 		}
 	}
 }
