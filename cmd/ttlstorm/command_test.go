@@ -54,7 +54,7 @@ func TestVersion(t *testing.T) {
 // TestComplete asks as the scripts do.
 func TestComplete(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                    "run compare models version completion",
+		"":                    "find run compare models version completion",
 		"-cl":                 "-clients",
 		"run --cl":            "--clients",
 		"a.example -tls":      "-tls-name",
