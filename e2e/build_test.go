@@ -15,6 +15,7 @@ var (
 	kubectlProgram   = program("kubectl")
 	coreDNSProgram   = program("coredns")       // with ttlfloor
 	stockProgram     = program("coredns-stock") // the same version as its project has it
+	stormProgram     = program("ttlstorm")
 )
 
 func program(name string) string {
@@ -34,6 +35,7 @@ func build() error {
 		{".", kubectlProgram, "k8s.io/kubernetes/cmd/kubectl"},
 		{"..", coreDNSProgram, "./cmd/coredns"},
 		{"..", stockProgram, "github.com/coredns/coredns"},
+		{"../cmd/ttlstorm", stormProgram, "."},
 	} {
 		cmd := exec.Command("go", "build", "-o", b.out, b.pkg)
 		cmd.Dir, cmd.Stderr = b.dir, os.Stderr

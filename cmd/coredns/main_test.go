@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -116,6 +117,34 @@ func TestDocuments(t *testing.T) {
 	}
 	if n < 5 {
 		t.Errorf("%d Corefiles in %q, want those of the README at least", n, documents)
+	}
+}
+
+// ruleBlock is a block of a document with a rule that has a FLOOR, and no placeholders.
+var ruleBlock = regexp.MustCompile(`(?ms)^ *~~~ txt\n( *ttlfloor \d.*?)^ *~~~$`)
+
+// TestRulesOfDocuments boots the rules that documents show without a Corefile around them.
+func TestRulesOfDocuments(t *testing.T) {
+	dnsserver.Port = "0"
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, path := range documents {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range ruleBlock.FindAllStringSubmatch(string(b), -1) {
+			seen[filepath.Base(path)] = true
+			boot(t, path, ".:0 {\n    bind 127.0.0.1\n    whoami\n"+block[1]+"}\n")
+		}
+	}
+	for _, path := range []string{"adopt.md", "node-cache.md", "operations.md"} {
+		if !seen[path] {
+			t.Errorf("no rule in docs/%s", path)
+		}
 	}
 }
 

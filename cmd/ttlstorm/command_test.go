@@ -54,19 +54,18 @@ func TestVersion(t *testing.T) {
 // TestComplete asks as the scripts do.
 func TestComplete(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                  "run compare models version completion",
-		"-cl":               "-clients",
-		"run --cl":          "--clients",
-		"a.example -tls":    "-tls-name",
-		"compare -tr":       "-treatments",
-		"compare a -server": "",
-		"run -proto":        "udp tcp tls https",
-		"models --js":       "--json",
-		"run -model":        strings.Join(modelNames(), " "),
-		"compare --model":   strings.Join(modelNames(), " "),
-		"completion":        "bash zsh fish pwsh help",
-		"run -server x -c":  "-clients -csv",
-		"run -json":         "",
+		"":                    "find run compare models version completion",
+		"-cl":                 "-clients",
+		"run --cl":            "--clients",
+		"a.example -tls":      "-tls-name",
+		"compare -tr":         "-treatments",
+		"compare a -server":   "",
+		"run -proto":          "udp tcp tls https",
+		"models --js":         "--json",
+		"run -model":          strings.Join(modelNames(), " "),
+		"compare --model":     strings.Join(modelNames(), " "),
+		"completion":          "bash zsh fish pwsh help",
+		"run -server x -j -c": "-clients -csv",
 	} {
 		var out, stderr bytes.Buffer
 		err := run(t.Context(), append(strings.Fields(args), completeFlag), &out, &stderr)

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -102,15 +101,15 @@ func (n *finding) do(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	for _, f := range out.files {
-		b, err := rendered(f.flag, &r)
-		if err == nil {
-			err = f.put(b)
+		b, e := rendered(f.flag, &r)
+		if e == nil {
+			e = f.put(b)
 		}
-		if err != nil {
-			return fmt.Errorf("-%s: %w", f.flag, err)
+		if e != nil && err == nil { // the others are still worth having
+			err = fmt.Errorf("-%s: %w", f.flag, e)
 		}
 	}
-	return nil
+	return err
 }
 
 // check completes the options.
@@ -125,18 +124,13 @@ func (n *finding) check() error {
 	case n.replays < 0 || n.replays > maxReplays:
 		return usagef("-replays %d: it can be 0 to %d findings", n.replays, maxReplays)
 	}
-	for i, name := range n.inputs {
-		if name == n.json || name == n.html {
-			return usagef("%q is to be read and to be written; -json and -html name the files that are written", name)
-		}
-		if slices.Index(n.inputs, name) < i {
-			return usagef("%q is there twice; its queries would count twice", name)
-		}
+	if err := n.distinct(); err != nil {
+		return err
 	}
 	if n.listen != "" {
 		network, address, ok := strings.Cut(n.listen, ":")
 		if !ok || address == "" || network != "unix" && network != "tcp" {
-			return usagef("-listen %s: it can be unix:PATH or tcp:ADDRESS:PORT", n.listen)
+			return usagef("-listen %q: it can be unix:PATH or tcp:ADDRESS:PORT", n.listen)
 		}
 	}
 	for _, p := range n.ports {
@@ -159,6 +153,28 @@ func (n *finding) check() error {
 	return nil
 }
 
+// distinct refuses a file that is there twice, or that would be written over, under
+// whatever name.
+func (n *finding) distinct() error {
+	infos := make([]os.FileInfo, len(n.inputs)) // of regular files
+	for i, name := range n.inputs {
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && name != "-" {
+			infos[i] = info
+		}
+		for _, path := range []string{n.json, n.html} {
+			if out, err := os.Stat(path); err == nil && path != "-" && infos[i] != nil && os.SameFile(infos[i], out) {
+				return usagef("%q is to be read and to be written; -json and -html name the files that are written", name)
+			}
+		}
+		for k, other := range n.inputs[:i] {
+			if name == other || infos[i] != nil && infos[k] != nil && os.SameFile(infos[i], infos[k]) {
+				return usagef("%q is there twice; its queries would count twice", name)
+			}
+		}
+	}
+	return nil
+}
+
 // look reads the inputs and tells what is in them. When they end early, it tells what
 // there was so far.
 func (n *finding) look(inputs []*input, size int64, stderr io.Writer) (find.Report, error) {
@@ -176,29 +192,28 @@ func (n *finding) look(inputs []*input, size int64, stderr io.Writer) (find.Repo
 
 // tell says what was not understood. It is an error where that is so of all inputs.
 func tell(inputs []*input, stderr io.Writer) error {
-	understood := false
 	var errs []error
 	for _, in := range inputs {
 		if in.err != nil {
 			errs = append(errs, in.err)
 			continue
 		}
-		understood = true
 		if in.counts.Truncated {
-			_, _ = fmt.Fprintf(stderr, "ttlstorm: %s ends in the middle (%s); what came before counts\n", in.name, in.counts.Why)
+			_, _ = fmt.Fprintf(stderr, "ttlstorm: %q ends in the middle (%s); what came before counts\n", in.name, in.counts.Why)
 		}
 		if in.counts.Ignored > 0 {
-			_, _ = fmt.Fprintf(stderr, "ttlstorm: %s: %d of something else were passed over, the first of which begins with %s\n",
+			_, _ = fmt.Fprintf(stderr, "ttlstorm: %q: passed over %d of something else, of which the first begins with %s\n",
 				in.name, in.counts.Ignored, in.counts.FirstIgnored)
 		}
 	}
-	if !understood {
-		return errors.Join(errs...)
+	var last error
+	if len(errs) == len(inputs) {
+		errs, last = errs[:len(errs)-1], errs[len(errs)-1]
 	}
 	for _, err := range errs {
 		_, _ = fmt.Fprintf(stderr, "ttlstorm: %v\n", err)
 	}
-	return nil
+	return last
 }
 
 // input is a file that is read beside others.
@@ -227,7 +242,7 @@ func (n *finding) open(ctx context.Context, stdin io.Reader) (inputs []*input, s
 		}
 		f, err := os.Open(name) // #nosec G304 -- named by the user
 		if err != nil {
-			return fail(fmt.Errorf("%s: cannot be read (%w); name files of log lines, dnstap or pcap, or - for standard input", name, errors.Unwrap(err)))
+			return fail(fmt.Errorf("%q: cannot be read (%w); name files of log lines, dnstap or pcap, or - for standard input", name, errors.Unwrap(err)))
 		}
 		files = append(files, f)
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && size >= 0 {
@@ -252,7 +267,11 @@ func (n *finding) open(ctx context.Context, stdin io.Reader) (inputs []*input, s
 		in := &input{name: n.listen, batches: make(chan []capture.Message, 4)}
 		inputs, size = append(inputs, in), -1
 		go in.read(func(do func(*capture.Message)) (capture.Counts, error) {
-			return capture.Listen(ctx, network, address, n.options, do)
+			counts, err := capture.Listen(ctx, network, address, n.options, do)
+			if err != nil {
+				err = fmt.Errorf("-listen %q: %w; name a path where nothing is, in a directory that exists, or an address of this machine", n.listen, err)
+			}
+			return counts, err
 		})
 	}
 	return inputs, size, nil

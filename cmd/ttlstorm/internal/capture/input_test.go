@@ -103,6 +103,7 @@ func TestNothing(t *testing.T) {
 		"empty":         {"", []string{"it is empty", "pcapng"}},
 		"empty gzip":    {string(compressed(t, nil, gz)), []string{"nothing in gzip", "pcapng"}},
 		"no gzip":       {"\x1f\x8bxxxxxxxxxx", []string{"in gzip", "gzip"}},
+		"half a gzip":   {"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\x03\xff\x00", []string{"in gzip", "unexpected EOF"}},
 		"no xz":         {"\xfd7zXZ\x00xxxxxxxxxx", []string{"in xz"}},
 		"no zstd":       {"\x28\xb5\x2f\xfdxxxxxxxx", []string{"in zstd"}},
 		"data":          {"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00", []string{"it is data", `"\x7fELF`, "pcapng"}},

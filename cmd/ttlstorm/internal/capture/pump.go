@@ -76,7 +76,7 @@ func (p *pump) decompress(r io.Reader) (io.Reader, func(), error) {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		kind = " in gzip"
 		z, err := gzip.NewReader(in)
-		return z, nothing, err
+		return z, nothing, unexpected(err) // a header that ends early is io.EOF
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		kind = " in zstd"
 		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(widestWindow))
