@@ -44,7 +44,7 @@ func TestHTML(t *testing.T) {
 	}
 	got := page.String()
 	for _, want := range []string{
-		"<h2>The storm</h2>", "4000 queries in 20 s, 200 a second (storm)", "2 queries in 20 s, 0 a second (no storm)", `class="storm"`, `class="no-storm"`, `class="all"`,
+		"<h2>The storm</h2>", "4000 queries in 20 s, 200 a second (storm)", "2 queries in 20 s, 0 a second (no storm)", "fill:#B2182B", "fill:#2166AC", "fill:#C9C9C9", ">with others<",
 		"prefers-color-scheme: dark", "TTL 0, an endpoint changes every 1m0s", "<dd>42</dd>", "<dd>v1.2.3</dd>", "7, which start within 0s, beside 3 queries a second of others",
 		"tls, certificate of dns.example, certificate not verified, EDNS with 1232 octets and DO", "&lt;script&gt;", `a\x1b[31m.`, `<th scope="row">queries</th><td>4000</td><td>2</td>`,
 	} {
@@ -55,8 +55,8 @@ func TestHTML(t *testing.T) {
 	if bad := regexp.MustCompile(`<script|\x1b|(src|href)=|url\(|@import|https?:`).FindString(got); bad != "" {
 		t.Errorf("%q in the page", bad)
 	}
-	if open, closed := strings.Count(got, "<svg"), strings.Count(got, "</svg>"); open != 3 || closed != 3 {
-		t.Errorf("%d pictures are begun and %d ended, want 3", open, closed)
+	if open, closed := strings.Count(got, "<svg"), strings.Count(got, "</svg>"); open != 2 || closed != 2 {
+		t.Errorf("%d pictures are begun and %d ended, want one for each scene", open, closed)
 	}
 	var text bytes.Buffer
 	if err := Text(&text, reports); err != nil || strings.ContainsRune(text.String(), '\x1b') || strings.Count(text.String(), "The storm") != 1 {
