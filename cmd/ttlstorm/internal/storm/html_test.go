@@ -68,6 +68,20 @@ func TestHTML(t *testing.T) {
 	}
 }
 
+// TestTitle has what came of the first treatment of each scene and of its last.
+func TestTitle(t *testing.T) {
+	a, b, c := played("nothing", "The storm", 0, 5*time.Millisecond), played("cache 30", "The storm", 0, time.Second), played("ttlfloor", "The storm", 0, 10*time.Second)
+	alone := played("127.0.0.1:53", "The herd", 6, 10*time.Second)
+	want := "7 clients with 2 names each:\nstorm with \"nothing\", no storm with \"ttlfloor\"\nspread with \"127.0.0.1:53\""
+	if got := title([]Report{a, b, c, alone}); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var picture bytes.Buffer
+	if err := Draw(&picture, "svg", []Report{a, c}); err != nil || !strings.Contains(picture.String(), ">storm with &#34;nothing&#34;, no storm with &#34;ttlfloor&#34;<") {
+		t.Errorf("%v, %s", err, &picture)
+	}
+}
+
 // TestParams says what was run in JSON's words and in those of the table. Of many names
 // the table has the first ones.
 func TestParams(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/figure"
 	"gonum.org/v1/plot/plotter"
@@ -35,18 +36,19 @@ func title(reports []Report) string {
 		return "Queries per second"
 	}
 	p := reports[0].Run
-	out := fmt.Sprintf("%d clients with %d names each:", p.Clients, len(p.Names))
+	lines := []string{fmt.Sprintf("%d clients with %d names each:", p.Clients, len(p.Names))}
 	for _, scene := range scenes(reports) {
 		with := func(r Report) string {
 			word, _ := r.verdict()
 			return fmt.Sprintf("%s with \"%s\"", word, Printable(r.Name))
 		}
-		out += "\n" + with(scene[0])
+		ends := with(scene[0])
 		if len(scene) > 1 {
-			out += ", " + with(scene[len(scene)-1])
+			ends += ", " + with(scene[len(scene)-1])
 		}
+		lines = append(lines, ends)
 	}
-	return out
+	return strings.Join(lines, "\n")
 }
 
 // Part has a row for each report: queries per second over time, and the TTLs that were
