@@ -45,7 +45,7 @@ func TestHTML(t *testing.T) {
 	}
 	got := page.String()
 	for _, want := range []string{
-		"<h2>The storm</h2>", "4000 queries in 20 s, 200 a second (storm)", "2 queries in 20 s, 0 a second (no storm)", `class="storm"`, `class="no-storm"`, `class="all"`,
+		"<h2>The storm</h2>", "4000 queries in 20 s, 200 a second (storm)", "2 queries in 20 s, 0 a second (no storm)", "fill:#B2182B", "fill:#2166AC", "fill:#C9C9C9", ">with others<",
 		"prefers-color-scheme: dark", "TTL 0, an endpoint changes every 1m0s", "<dd>42</dd>", "<dd>v1.2.3</dd>", "7, which start within 0s, beside 3 queries a second of others",
 		"tls, certificate of dns.example, certificate not verified, EDNS with 1232 octets and DO", "&lt;script&gt;", `a\x1b[31m.`, `<th scope="row">queries</th><td>4000</td><td>2</td>`,
 	} {
@@ -56,8 +56,8 @@ func TestHTML(t *testing.T) {
 	if bad := regexp.MustCompile(`<script|\x1b|(src|href)=|url\(|@import|https?:`).FindString(got); bad != "" {
 		t.Errorf("%q in the page", bad)
 	}
-	if open, closed := strings.Count(got, "<svg"), strings.Count(got, "</svg>"); open != 3 || closed != 3 {
-		t.Errorf("%d pictures are begun and %d ended, want 3", open, closed)
+	if open, closed := strings.Count(got, "<svg"), strings.Count(got, "</svg>"); open != 2 || closed != 2 {
+		t.Errorf("%d pictures are begun and %d ended, want one for each scene", open, closed)
 	}
 	var text bytes.Buffer
 	if err := Text(&text, reports); err != nil || strings.ContainsRune(text.String(), '\x1b') || strings.Count(text.String(), "The storm") != 1 {
@@ -66,6 +66,20 @@ func TestHTML(t *testing.T) {
 	page.Reset()
 	if err := HTML(&page, []Report{{}, {Name: "x", Length: time.Second}}); err != nil || !strings.Contains(page.String(), "no queries") {
 		t.Errorf("of nothing: %v, %s", err, &page)
+	}
+}
+
+// TestTitle has what came of the first treatment of each scene and of its last.
+func TestTitle(t *testing.T) {
+	a, b, c := played("nothing", "The storm", 0, 5*time.Millisecond), played("cache 30", "The storm", 0, time.Second), played("ttlfloor", "The storm", 0, 10*time.Second)
+	alone := played("127.0.0.1:53", "The herd", 6, 10*time.Second)
+	want := "7 clients with 2 names each:\nstorm with \"nothing\", no storm with \"ttlfloor\"\nspread with \"127.0.0.1:53\""
+	if got := title([]Report{a, b, c, alone}); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var picture bytes.Buffer
+	if err := Draw(&picture, "svg", []Report{a, c}); err != nil || !strings.Contains(picture.String(), ">storm with &#34;nothing&#34;, no storm with &#34;ttlfloor&#34;<") {
+		t.Errorf("%v, %s", err, &picture)
 	}
 }
 

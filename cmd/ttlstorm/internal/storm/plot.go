@@ -6,149 +6,129 @@ import (
 	"image/color"
 	"io"
 	"maps"
+	"math"
 	"slices"
+	"strings"
 
-	"gonum.org/v1/plot"
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/figure"
 	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/text"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
-// The sizes of a picture, and of what is in it.
-const (
-	width, panel, pad = 22 * vg.Centimeter, 4.6 * vg.Centimeter, 0.2 * vg.Centimeter
-	heading           = 0.9 * vg.Centimeter // of a scene
-	ttlWidth          = 6 * vg.Centimeter
-)
-
-// Draw writes queries per second over time of each report and, beside it, the TTLs that
-// were handed out, as "svg" or "png". The panels of a scene have one scale, and its title
-// above them.
+// Draw writes the figure of reports as "svg" or "png".
 func Draw(w io.Writer, format string, reports []Report) error {
-	parts := scenes(reports)
-	height := panel * vg.Length(len(reports))
-	for _, scene := range parts {
-		if scene[0].scene() != "" {
-			height += heading
-		}
+	f := figure.Figure{Title: title(reports), Note: Legend}
+	for _, scene := range scenes(reports) {
+		part := Part(scene)
+		part.Title = scene[0].scene()
+		f.Parts = append(f.Parts, part)
 	}
-	var canvas vg.CanvasWriterTo
-	switch format {
-	case "svg":
-		canvas = vgsvg.New(width, height)
-	case "png":
-		canvas = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(144))}
-	default:
-		return fmt.Errorf("unknown format %q; there are svg and png", format)
-	}
-	c, top := draw.New(canvas), height
-	for _, scene := range parts {
-		var err error
-		if top, err = drawScene(c, top, scene); err != nil {
-			return err
-		}
-	}
-	_, err := canvas.WriteTo(w)
-	return err
+	return f.Write(w, format)
 }
 
-// drawScene draws from a height downward, and returns how far it came.
-func drawScene(c draw.Canvas, top vg.Length, reports []Report) (vg.Length, error) {
-	if title := reports[0].scene(); title != "" {
-		style := plot.New().Title.TextStyle
-		style.Font.Size, style.YAlign = 12, text.YTop
-		c.FillText(style, vg.Point{X: c.Center().X, Y: top - pad}, title)
-		top -= heading
+// Legend says how Part is to be read.
+const Legend = "Left: the queries of each second, with lines for the busiest and the mean at the end. Right: the TTLs given to clients."
+
+// title says what came of the first treatment of each scene and of its last.
+func title(reports []Report) string {
+	if len(reports) == 0 || reports[0].Run == nil {
+		return "Queries per second"
 	}
-	most, longest := 1, 1
-	var ttls float64
+	p := reports[0].Run
+	lines := []string{fmt.Sprintf("%d clients with %d names each:", p.Clients, len(p.Names))}
+	for _, scene := range scenes(reports) {
+		with := func(r Report) string {
+			word, _ := r.verdict()
+			return fmt.Sprintf("%s with \"%s\"", word, r.label())
+		}
+		ends := with(scene[0])
+		if len(scene) > 1 {
+			ends += ", " + with(scene[len(scene)-1])
+		}
+		lines = append(lines, ends)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Part has a row for each report: queries per second over time, and the TTLs that were
+// handed out.
+func Part(reports []Report) (out figure.Part) {
 	for _, r := range reports {
-		most = max(most, slices.Max(append(slices.Clone(r.Seconds), 1)))
-		for ttl := range r.TTLs {
-			longest = max(longest, int(ttl))
+		_, shade := r.verdict()
+		time := PerSecond(r.Seconds, 0, min(60, len(r.Seconds)/2), shade)
+		time.Title, time.Note, time.Width = r.label(), r.finding(), 2.6
+		if r.Others != nil {
+			all := figure.Curve{Label: "with others", Points: steps(r.Others.Seconds, 0), Ink: figure.Area, Color: figure.Pale}
+			time.Curves = slices.Insert(time.Curves, 0, all)
 		}
-		ttls = max(ttls, mostTTLs(r))
+		out.Rows = append(out.Rows, []figure.Panel{time, r.handedOut(shade)})
 	}
-	for _, r := range reports {
-		row := draw.Crop(c, pad, -2*pad, top-panel+pad, top-pad-c.Max.Y)
-		split := row.Max.X - ttlWidth
-		time, err := overTime(r, float64(most))
-		if err != nil {
-			return 0, err
-		}
-		time.Draw(draw.Crop(row, 0, split-row.Max.X, 0, 0))
-		handed, err := handedOut(r, float64(longest), ttls)
-		if err != nil {
-			return 0, err
-		}
-		handed.Draw(draw.Crop(row, split-row.Min.X, 0, 0, 0))
-		top -= panel
+	longest := 0.
+	for _, row := range out.Rows {
+		longest = max(longest, row[1].X.Max)
 	}
-	return top, nil
+	for _, row := range out.Rows {
+		row[1].X.Max = longest
+	}
+	return out
 }
 
-// mostTTLs is the greatest share that a TTL has of those handed out.
-func mostTTLs(r Report) (most float64) {
-	sum := 0
-	for _, n := range r.TTLs {
-		sum += n
+// PerSecond is a panel with the queries of each second from one on, and the busiest and the
+// mean of the last few.
+func PerSecond(seconds []int, from, last int, shade color.Color) figure.Panel {
+	p := figure.Panel{
+		X:      figure.Axis{Label: "seconds since the start", Min: float64(from), Max: float64(max(len(seconds), from+1)), Every: every(len(seconds) - from)},
+		Y:      figure.Axis{Label: "queries per second"},
+		Curves: []figure.Curve{{Points: steps(seconds, from), Ink: figure.Area, Color: shade}},
 	}
-	for _, n := range r.TTLs {
-		most = max(most, float64(n)/float64(sum))
+	if last > 0 {
+		busiest, sum := 0, 0
+		for _, n := range seconds[len(seconds)-last:] {
+			busiest, sum = max(busiest, n), sum+n
+		}
+		level := func(y float64, ink figure.Ink, label string) figure.Curve {
+			return figure.Curve{Label: label, Ink: ink, Points: plotter.XYs{{X: float64(len(seconds) - last), Y: y}, {X: float64(len(seconds)), Y: y}}}
+		}
+		mean := float64(sum) / float64(last)
+		p.Curves = append(p.Curves, level(mean, figure.Dashed, fmt.Sprintf("mean %.1f", mean)), level(float64(busiest), figure.Thin, fmt.Sprintf("busiest %d", busiest)))
 	}
-	return most
+	return p
 }
 
-func overTime(r Report, top float64) (*plot.Plot, error) {
-	_, shade := r.verdict()
-	p := plot.New()
-	p.Title.Text = r.label() + ": " + r.finding()
-	p.X.Label.Text, p.Y.Label.Text = "seconds", "queries per second"
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, float64(len(r.Seconds)), 0, top
-	xys := make(plotter.XYs, 0, 2*len(r.Seconds)+2)
-	for i, n := range r.Seconds {
-		xys = append(xys, plotter.XY{X: float64(i), Y: float64(n)}, plotter.XY{X: float64(i + 1), Y: float64(n)})
+// steps is the outline of seconds from one on.
+func steps(seconds []int, from int) plotter.XYs {
+	out := make(plotter.XYs, 0, 2*(len(seconds)-from))
+	for s, n := range seconds[from:] {
+		out = append(out, plotter.XY{X: float64(from + s), Y: float64(n)}, plotter.XY{X: float64(from + s + 1), Y: float64(n)})
 	}
-	return p, fill(p, xys, shade)
+	return out
 }
 
-func handedOut(r Report, longest, most float64) (*plot.Plot, error) {
-	_, shade := r.verdict()
-	p := plot.New()
-	p.Title.Text = "TTLs handed out"
-	p.X.Label.Text, p.Y.Label.Text = "seconds", "share"
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, longest+1, 0, most
-	sum := 0
-	for _, n := range r.TTLs {
-		sum += n
+// every is how many seconds are between the ticks of so many.
+func every(seconds int) float64 {
+	for _, step := range []int{1, 2, 5, 10, 15, 30, 60, 120, 300, 600} {
+		if seconds <= 12*step {
+			return float64(step)
+		}
 	}
-	xys := make(plotter.XYs, 0, 4*len(r.TTLs))
+	return 600 * math.Ceil(float64(seconds)/7200)
+}
+
+// handedOut is a panel with the share of the responses that each TTL has.
+func (r Report) handedOut(shade color.Color) figure.Panel {
+	sum, longest := 0, uint32(0)
+	for ttl, n := range r.TTLs {
+		sum, longest = sum+n, max(longest, ttl)
+	}
+	bars := make(plotter.XYs, 0, 4*len(r.TTLs))
 	for _, ttl := range sorted(r.TTLs) {
-		share := float64(r.TTLs[ttl]) / float64(sum)
+		share := 100 * float64(r.TTLs[ttl]) / float64(sum)
 		x := float64(ttl)
-		xys = append(xys, plotter.XY{X: x}, plotter.XY{X: x, Y: share}, plotter.XY{X: x + 1, Y: share}, plotter.XY{X: x + 1})
+		bars = append(bars, plotter.XY{X: x}, plotter.XY{X: x, Y: share}, plotter.XY{X: x + 1, Y: share}, plotter.XY{X: x + 1})
 	}
-	return p, fill(p, xys, shade)
-}
-
-// fill adds the area below a line.
-func fill(p *plot.Plot, xys plotter.XYs, shade color.Color) error {
-	p.Title.TextStyle.Font.Size, p.X.Label.TextStyle.Font.Size, p.Y.Label.TextStyle.Font.Size = 10, 9, 9
-	if len(xys) == 0 {
-		return nil
+	return figure.Panel{
+		X: figure.Axis{Label: "TTL, seconds", Max: float64(longest + 1)}, Y: figure.Axis{Label: "% of responses"},
+		Curves: []figure.Curve{{Points: bars, Ink: figure.Area, Color: shade}},
 	}
-	area := append(plotter.XYs{{X: xys[0].X}}, xys...)
-	area = append(area, plotter.XY{X: xys[len(xys)-1].X})
-	polygon, err := plotter.NewPolygon(area)
-	if err != nil {
-		return err
-	}
-	polygon.Color, polygon.Width = shade, 0
-	p.Add(polygon)
-	return nil
 }

@@ -4,33 +4,30 @@ import (
 	"fmt"
 	"image/color"
 	"time"
-)
 
-var (
-	bad   = color.RGBA{R: 0xb2, G: 0x18, B: 0x2b, A: 0xff} // a herd or a storm
-	good  = color.RGBA{R: 0x21, G: 0x66, B: 0xac, A: 0xff} // neither
-	early = color.RGBA{R: 0x80, G: 0x80, B: 0x80, A: 0xff} // too early to tell
+	"github.com/ttlfloor/ttlfloor/cmd/ttlstorm/internal/figure"
 )
 
 // chance is what the busiest second over the mean is below where clients are spread, and
 // no better than by chance.
 const chance = 3
 
-// verdict is what a run shows, in a word, and the colour that goes with the word.
-func (r Report) verdict() (word string, shade color.RGBA) {
+// verdict is what a run shows, in a word, and the colour that goes with the word: red
+// is a herd or a storm, blue neither, and grey too early to tell.
+func (r Report) verdict() (word string, shade color.Color) {
 	switch {
 	case r.storm():
-		return "storm", bad
+		return "storm", figure.Red
 	case r.counts():
-		return "no storm", good
+		return "no storm", figure.Blue
 	case r.even():
-		return "spread", good
+		return "spread", figure.Blue
 	case r.short():
-		return "too short to tell", early
+		return "too short to tell", figure.Grey
 	case r.Last.SecondRatio < chance:
-		return "uneven", bad
+		return "uneven", figure.Red
 	}
-	return "herd", bad
+	return "herd", figure.Red
 }
 
 // even tells whether clients have settled and still are at the end.
