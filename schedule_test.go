@@ -41,7 +41,7 @@ func TestHerd(t *testing.T) {
 		{"random", "10% 50% random", 30, 30, 1, 0, func(minute int, ratio float64) bool { return minute > 5 || ratio > 1.3 }},
 		{"scheduled", "10% 50% scheduled", 30, 30, 1, 0, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
 		{"scheduled, 3 replicas", "10% 50% scheduled", 30, 30, 3, 0, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.08 }},
-		{"scheduled, 10 replicas", "10% 50% scheduled", 30, 30, 10, 0, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.10 }},
+		{"scheduled, 10 replicas", "10% 50% scheduled", 30, 30, 10, 0, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.15 }},
 		{"scheduled, source 60", "10% 50% scheduled", 30, 60, 1, 0, func(minute int, ratio float64) bool { return minute < 4 || ratio <= 1.05 }},
 		{"random, mixed", "10% 50% random", 30, 30, 1, 200, func(minute int, ratio float64) bool { return minute > 5 || ratio > 1.3 }},
 		{"scheduled, mixed", "10% 50% scheduled", 30, 30, 1, 200, func(minute int, ratio float64) bool { return minute < 5 || ratio <= 1.10 }},
