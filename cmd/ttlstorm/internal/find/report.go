@@ -260,7 +260,11 @@ func (f *Finder) untold() []string {
 		say("it takes %v, so that clients which wait for more than %v cannot be told", f.length().Round(time.Second), limit.Round(time.Second))
 	}
 	if f.epoch > 0 {
-		say("the clock went back %d times, as where the lines of one server stand behind those of another; give each server's as a file of its own, and they are read side by side", f.epoch)
+		times := "once"
+		if f.epoch > 1 {
+			times = fmt.Sprintf("%d times", f.epoch)
+		}
+		say("the clock went back %s, as where the lines of one server stand behind those of another; give each server's as a file of its own, and they are read side by side", times)
 	}
 	return out
 }

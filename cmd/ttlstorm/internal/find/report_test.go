@@ -190,7 +190,7 @@ func TestUntold(t *testing.T) {
 			query(f, begin.Add(time.Hour))
 			query(f, begin.Add(time.Minute))
 			query(f, begin.Add(time.Hour))
-		}, []string{"no TTLs", "went back 1 times"}},
+		}, []string{"no TTLs", "went back once"}},
 		{"TTLs", func(f *Finder) {
 			query(f, begin)
 			f.Add(&capture.Message{At: begin.Add(time.Hour), Client: netip.MustParseAddr("192.0.2.1"), Name: "a.example.", Type: 1, Answer: true, TTL: 5})
