@@ -547,7 +547,7 @@ func TestLog(t *testing.T) {
 	s.ask(t, "a.example.", dns.TypeA)
 	s.ask(t, "b.example.", dns.TypeA)
 	s.stop(t) // so that all is written
-	for _, want := range []string{`seen a\.example\. - - - -\.`, `seen b\.example\. b\.example\. 7 3[34] new\.`} {
+	for _, want := range []string{`seen a\.example\. - - - -\.`, `seen b\.example\. b\.example\. 7 3[23] new\.`} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}

@@ -1,6 +1,7 @@
 package find
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -11,6 +12,7 @@ const (
 	pause     = 1e3 // milliseconds, below which a gap is not a wait but a retry or a spin
 	waits     = 8   // the last ones that are kept
 	fewWaits  = 3   // that tell whether a client is regular
+	manyWaits = 5   // that tell it of one that asks other servers in between
 	tolerance = 0.2 // by which the waits of a regular client differ
 )
 
@@ -54,9 +56,11 @@ func (c *caller) ask(at int64, epoch uint16) {
 	}
 	if c.knows {
 		wait := int64(c.told) * 1e3
-		if gap >= wait-200 && gap <= wait+2e3 {
+		switch {
+		case gap >= wait-200 && gap <= wait+2e3:
 			c.kept++
-		} else if gap >= 5e3+atOnce || gap > wait { // resolvers ask again after 5 s at most
+		case gap > wait && wait > 0 && multiple(float64(gap), float64(wait), 0.05): // it may have asked another server
+		case gap >= 5e3+atOnce || gap > wait: // resolvers ask again after 5 s at most
 			c.broken++
 		}
 		c.knows = false
@@ -87,24 +91,36 @@ func (c *caller) recent() []uint32 {
 }
 
 // period is what a regular client waits between its queries, and 0 for one that is not
-// regular. Three quarters of its waits are within a fifth of each other.
+// regular. Three quarters of its waits are within a fifth of each other, or nearly all
+// are multiples of the least one, as where it asks other servers in between.
 func (c *caller) period() time.Duration {
 	gaps := c.recent()
 	if len(gaps) < fewWaits {
 		return 0
 	}
 	slices.Sort(gaps)
-	median := float64(gaps[len(gaps)/2])
-	near := 0
-	for _, g := range gaps {
-		if float64(g) >= median*(1-tolerance) && float64(g) <= median*(1+tolerance) {
-			near++
+	count := func(in func(gap float64) bool) (n int) {
+		for _, g := range gaps {
+			if in(float64(g)) {
+				n++
+			}
 		}
+		return n
 	}
-	if 4*near < 3*len(gaps) {
-		return 0
+	median, least := float64(gaps[len(gaps)/2]), float64(gaps[0])
+	if near := count(func(g float64) bool { return math.Abs(g/median-1) <= tolerance }); 4*near >= 3*len(gaps) {
+		return time.Duration(median) * time.Millisecond
 	}
-	return time.Duration(median) * time.Millisecond
+	if near := count(func(g float64) bool { return multiple(g, least, 0.1) }); len(gaps) >= manyWaits && near >= len(gaps)-1 {
+		return time.Duration(least) * time.Millisecond
+	}
+	return 0
+}
+
+// multiple tells whether a wait is a multiple of another, up to a part of the latter.
+func multiple(gap, of, tolerance float64) bool {
+	times := math.Round(gap / of)
+	return times >= 1 && times <= 20 && math.Abs(gap/of-times) <= tolerance
 }
 
 // follows tells whether a client keeps to the TTLs that it is told, where they are known.

@@ -18,6 +18,7 @@ type crowd struct {
 	hosts  uint32
 	names  int
 	length time.Duration
+	seen   float64 // share of the queries that come to this server; 0 is all
 }
 
 type actor struct {
@@ -109,7 +110,7 @@ func (c *crowd) run(f *Finder, ttls bool) {
 		if !from.IsValid() {
 			from = c.host()
 		}
-		if f != nil {
+		if f != nil && (c.seen == 0 || c.r.Float64() < c.seen) {
 			f.Query(begin.Add(a.at), from, a.name, 1)
 			if ttls && a.ttl >= 0 {
 				f.Answer(from, a.name, 1, false, a.ttl)
@@ -210,6 +211,25 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// TestOneOfThree has the queries that come to one of three servers: a herd is found in
+// them, and its period is not that of the server.
+func TestOneOfThree(t *testing.T) {
+	const name = "herd.shop.svc.cluster.local."
+	for _, ttls := range []bool{false, true} {
+		c := newCrowd(9, 15*time.Minute)
+		c.seen = 1. / 3
+		c.fleet(name, 300, time.Second, 30*time.Second, 20*time.Millisecond, 30)
+		c.independent(name, 100, 20*time.Second)
+		f := New()
+		c.run(f, ttls)
+		r := f.Report()
+		n := r.of(Herd, name)
+		if n == nil || !n.Cure || math.Abs(n.Period.Seconds()/30-1) > 0.05 || math.Abs(float64(n.Clients)/300-1) > 0.1 {
+			t.Errorf("TTLs %t: %+v", ttls, r.Findings)
+		}
+	}
 }
 
 // TestNoFalseHerd has 10,000 names of clients that know nothing of each other, some with

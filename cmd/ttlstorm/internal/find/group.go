@@ -117,7 +117,7 @@ func newGroup(members []member, one uint32) group {
 		end = max(end, m.last)
 	}
 	for _, m := range members {
-		if end-m.last <= 2*max(m.period, g.period).Milliseconds() {
+		if end-m.last <= 2*max(m.period.Milliseconds(), g.period.Milliseconds(), int64(slices.Max(m.recent()))) {
 			g.clients = append(g.clients, m)
 			g.queries += int(m.n)
 		}
