@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,7 +35,8 @@ type finding struct {
 	options capture.Options
 	ports   []int
 	servers []string
-	floor   int      // seconds, of the rules
+	least   string   // FLOOR of the rules
+	floor   int      // the same in seconds
 	replays int      // findings, at most
 	inputs  []string // files
 	listen  string   // for dnstap: network and address
@@ -42,14 +44,17 @@ type finding struct {
 
 // findCommand looks for storms and herds in what a CoreDNS gives.
 func findCommand() *cli.Command {
-	n := finding{floor: 30, replays: 20}
+	n := finding{replays: 20}
 	const category = "Input: what is not in it"
 	return &cli.Command{
-		Name: "find", Usage: "look for storms and herds in what a CoreDNS without ttlfloor gives",
+		Name: "find", Usage: "find storms and herds in the log, dnstap or packets of a CoreDNS",
 		UsageText: "ttlstorm find [flags] FILE...",
 		Description: `FILE has lines of the log plugin, dnstap, or packets as pcap or pcapng, each as it is or in gzip,
-zstd, bzip2 or xz; - is standard input. What it is shows in its first bytes. Several files are read side by side,
-in the order of time: give those of all servers of a cluster.
+zstd, bzip2 or xz; - is standard input. The kind is detected. Several files are read side by side, in the order of
+time: give those of all servers of a cluster.
+
+In a storm a client asks again as soon as it has an answer. In a herd 20 clients or more ask in the same second, and
+again after each period. The input has to last for four periods.
 
    kubectl -n kube-system logs --timestamps --since=10m coredns-1 > coredns-1.log
    ttlstorm find coredns-1.log coredns-2.log
@@ -59,10 +64,10 @@ It says which names are asked again at once, and which by many clients in step; 
 with what period; the rule to write; and what that would do to these clients, by running as many through CoreDNS in
 virtual time. An interrupt prints what there is so far.
 
-Memory does not grow with the input: some 100 MB for what is known of 400,000 clients, and 60 MB to decompress. Only
-names that make up a thousandth of the queries or more are found.`,
+Memory does not grow with the input: some 100 MB for what is known of 400,000 clients, and up to 128 MB more to
+decompress. Only names that make up a thousandth of the queries or more are found.`,
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "floor", Value: n.floor, Usage: fmt.Sprintf("`SECONDS`, the FLOOR of the rules; 1 to %d", maxFloor), Destination: &n.floor},
+			&cli.StringFlag{Name: "floor", Value: "30s", Usage: fmt.Sprintf("FLOOR of the rules, in `SECONDS`; 1 to %d", maxFloor), Destination: &n.least},
 			&cli.IntFlag{Name: "replays", Value: n.replays, Usage: fmt.Sprintf("`FINDINGS` that are run through the rule, the most harmful ones; 0 to %d", maxReplays), Destination: &n.replays},
 			&cli.StringFlag{Name: "format", Usage: "`FORMAT` of the lines, where log has one of its own in the Corefile", Destination: &n.options.LogFormat, Category: category},
 			&cli.IntSliceFlag{Name: "port", Usage: "`PORT` of the server besides 53, for packets", Destination: &n.ports, Category: category},
@@ -114,13 +119,15 @@ func (n *finding) do(ctx context.Context, c *cli.Command) error {
 
 // check completes the options.
 func (n *finding) check() error {
+	var err error
+	n.floor, err = strconv.Atoi(strings.TrimSuffix(n.least, "s"))
 	switch {
 	case len(n.inputs) == 0 && n.listen == "":
 		return usagef("nothing to read; name files of log lines, dnstap or pcap, or - for standard input")
 	case len(n.inputs) > maxInputs:
 		return usagef("%d files: there can be 1 to %d at once", len(n.inputs), maxInputs)
-	case n.floor < 1 || n.floor > maxFloor:
-		return usagef("-floor %d: it can be 1 to %d seconds", n.floor, maxFloor)
+	case err != nil || n.floor < 1 || n.floor > maxFloor:
+		return usagef("-floor %s: it can be 1 to %d seconds, as in 30 or 30s", n.least, maxFloor)
 	case n.replays < 0 || n.replays > maxReplays:
 		return usagef("-replays %d: it can be 0 to %d findings", n.replays, maxReplays)
 	}

@@ -77,8 +77,9 @@ func (c *caller) since(f *Finder) int64 {
 	return f.to - c.last
 }
 
-// spins tells whether a client asks again as soon as it has an answer.
-func (c *caller) spins() bool { return c.longest >= spinning }
+// spins tells whether a client asks again as soon as it has an answer: many times in a
+// row, and nearly always.
+func (c *caller) spins() bool { return c.longest >= spinning && 5*c.short >= 4*c.n }
 
 // recent are the waits that are kept, the last one first.
 func (c *caller) recent() []uint32 {
@@ -121,6 +122,12 @@ func (c *caller) period() time.Duration {
 func multiple(gap, of, tolerance float64) bool {
 	times := math.Round(gap / of)
 	return times >= 1 && times <= 20 && math.Abs(gap/of-times) <= tolerance
+}
+
+// misses tells whether a client comes less often than its period, as where it asks other
+// servers in between.
+func (c *caller) misses(period time.Duration) bool {
+	return c.ngaps > 0 && float64(slices.Max(c.recent())) > 1.8*float64(period.Milliseconds())
 }
 
 // follows tells whether a client keeps to the TTLs that it is told, where they are known.

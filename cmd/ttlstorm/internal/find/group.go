@@ -16,7 +16,8 @@ type group struct {
 	period  time.Duration // median
 	told    bool          // they are known to keep TTLs; otherwise they may have a period of their own
 	queries int
-	of      int // each member stands for so many
+	of      int  // each member stands for so many
+	partly  bool // many of them come less often than that
 	beat
 }
 
@@ -74,7 +75,7 @@ func (q *question) groups(f *Finder) (out []group) {
 		if a, b := densest(regular[from:to], narrow); 5*(b-a) >= 2*(to-from) { // it may be two groups
 			from, to = from+a, from+b
 		}
-		if to-from < max(2, few) {
+		if to-from < max(5, few) {
 			break
 		}
 		out = append(out, newGroup(slices.Clone(regular[from:to]), q.one))
@@ -122,6 +123,13 @@ func newGroup(members []member, one uint32) group {
 			g.queries += int(m.n)
 		}
 	}
+	missing := 0
+	for _, m := range g.clients {
+		if m.misses(g.period) {
+			missing++
+		}
+	}
+	g.partly = 4*missing > len(g.clients)
 	g.beat = g.measure(end)
 	return g
 }

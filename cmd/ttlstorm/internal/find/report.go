@@ -24,6 +24,7 @@ const (
 // nanoseconds in JSON.
 type Report struct {
 	Queries   int           `json:"queries"`
+	Untimed   int           `json:"untimed"` // queries without a time
 	Answers   int           `json:"answers"` // that were seen
 	Length    time.Duration `json:"length_ns"`
 	Findings  []Finding     `json:"findings"`
@@ -38,6 +39,7 @@ type Question struct {
 	Name    string `json:"name"`
 	Type    string `json:"type"`
 	Queries int    `json:"queries"`
+	Busiest int    `json:"busiest"` // queries in its busiest second; 0 for one that is asked rarely
 }
 
 // Finding is a question with a storm or a herd.
@@ -57,6 +59,7 @@ type Finding struct {
 	Followers int           `json:"followers"`           // clients that come back with a period
 	Period    time.Duration `json:"period_ns,omitempty"` // of those, the median
 	Estimate  bool          `json:"estimate,omitempty"`  // of the clients, only a part was looked at
+	Partly    bool          `json:"partly,omitempty"`    // they ask other servers as well, so that they are more
 	Known     bool          `json:"follow_ttls"`         // they were seen to keep TTLs; otherwise the period may be their own
 	Others    Others        `json:"others"`
 	Examples  []netip.Addr  `json:"examples"` // some of the clients
@@ -91,7 +94,7 @@ const (
 // Report tells what was found so far.
 func (f *Finder) Report() Report {
 	r := Report{
-		Queries: f.queries, Answers: f.answers, Length: f.length(), Backwards: int(f.epoch),
+		Queries: f.queries, Untimed: f.untimed, Answers: f.answers, Length: f.length(), Backwards: int(f.epoch),
 		Findings: []Finding{}, Rules: []Rule{}, Busiest: []Question{}, Untold: f.untold(),
 	}
 	all := make([]*question, 0, len(f.questions))
@@ -121,7 +124,7 @@ func (q *question) public() Question {
 	if !ok {
 		t = fmt.Sprintf("TYPE%d", q.qtype)
 	}
-	return Question{Name: q.name, Type: t, Queries: q.queries}
+	return Question{Name: q.name, Type: t, Queries: q.queries, Busiest: q.busiest}
 }
 
 // judge returns what is wrong with a question.
@@ -176,7 +179,8 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 	case len(spin) == 1 && len(q.callers) > 1:
 		n.Why = "one client alone asks again at once, so it is its own doing and not the TTL's"
 	default:
-		n.Cure, n.Why = true, "the clients ask again at once, as those do that follow a TTL of 0"
+		n.Cure, n.Why = true, "the clients ask again at once, as those do that follow a TTL of 0, and those that ask for each connection; "+
+			"ask the server for the TTL: if it is 0 a rule helps, and otherwise none does"
 	}
 	return n, true
 }
@@ -211,6 +215,9 @@ func (f *Finder) herd(q *question, g *group, groups []group) Finding {
 		n.Cure, n.Why = false, "the clients come in step, and not when their TTLs run out; a rule moves none of them"
 	default:
 		n.Why = "the clients come in step, as those do whose TTLs run out at the same time"
+	}
+	if n.Partly = g.partly; g.partly {
+		n.Why += "; they are this many at least, since they ask other servers in between: give the files of all servers"
 	}
 	return n
 }
@@ -272,7 +279,8 @@ func (f *Finder) untold() []string {
 // Rule is a line of a Corefile for some findings.
 type Rule struct {
 	Line     string `json:"line"`
-	Findings []int  `json:"findings"` // by their place in the report
+	Findings []int  `json:"findings"`        // by their place in the report
+	Wider    bool   `json:"wider,omitempty"` // than the names, which no Corefile can hold
 }
 
 // Write adds the rules for the findings that a rule cures. floor is in seconds. Names
@@ -303,7 +311,14 @@ func (r *Report) Write(floor int) {
 		if len(zones) == 1 {
 			zone = r.Findings[under[p][0]].Name
 		}
-		r.Rules = append(r.Rules, Rule{Line: fmt.Sprintf("ttlfloor %ds %s%s", floor, token(zone), options), Findings: under[p]})
+		written := token(zone)
+		if written == "." && zone != "." {
+			continue // all names for the sake of one
+		}
+		r.Rules = append(r.Rules, Rule{
+			Line: fmt.Sprintf("ttlfloor %ds %s%s", floor, written, options), Findings: under[p],
+			Wider: dns.CountLabel(written) < dns.CountLabel(zone),
+		})
 	}
 }
 

@@ -39,7 +39,7 @@ func TestRules(t *testing.T) {
 		{"the root", []Finding{finding(".")}, []string{"ttlfloor 20s ."}},
 		{"underscores", []Finding{finding("_grpc._tcp.a.svc.cluster.local.")}, []string{"ttlfloor 20s _grpc._tcp.a.svc.cluster.local"}},
 		{"a label that no Corefile can have", []Finding{finding(`a\032b.c.example.`)}, []string{"ttlfloor 20s c.example"}},
-		{"nothing but such", []Finding{finding(`a\"{.`)}, []string{"ttlfloor 20s ."}},
+		{"nothing but such", []Finding{finding(`a\"{.`)}, nil},
 		{"a wildcard", []Finding{finding("*.c.example.")}, []string{"ttlfloor 20s c.example"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -47,6 +47,9 @@ func TestRules(t *testing.T) {
 			r.Write(20)
 			var got []string
 			for _, rule := range r.Rules {
+				if want := strings.Contains(tt.name, "no Corefile") || tt.name == "a wildcard"; rule.Wider != want {
+					t.Errorf("%q is wider: %t", rule.Line, rule.Wider)
+				}
 				got = append(got, rule.Line)
 				c := caddy.NewTestController("dns", rule.Line)
 				c.ServerBlockKeys = []string{"dns://.:53"}
@@ -144,7 +147,7 @@ func TestSaysWhy(t *testing.T) {
 	}{
 		{"a storm, TTL 0", func(c *crowd) { c.spinners(name, 3, 10*time.Millisecond, 0) }, true, Storm, true, "a TTL of 0"},
 		{"a storm, TTL 30", func(c *crowd) { c.spinners(name, 3, 10*time.Millisecond, 30) }, true, Storm, false, "ignore them"},
-		{"a storm, no TTLs", func(c *crowd) { c.spinners(name, 3, 10*time.Millisecond, 0) }, false, Storm, true, "as those do that follow a TTL of 0"},
+		{"a storm, no TTLs", func(c *crowd) { c.spinners(name, 3, 10*time.Millisecond, 0) }, false, Storm, true, "if it is 0 a rule helps"},
 		{"one abuser beside others, no TTLs", func(c *crowd) {
 			c.spinners(name, 1, 10*time.Millisecond, 0)
 			c.independent(name, 10, 20*time.Second)
@@ -314,5 +317,38 @@ func TestShown(t *testing.T) {
 	var back Report
 	if err := json.Unmarshal(machine.Bytes(), &back); err != nil || len(back.Findings) != 3 || back.Findings[0].Predict == nil {
 		t.Errorf("read back: %v, %+v", err, back.Findings)
+	}
+}
+
+// TestNothingFound has what is said where nothing is found, and where nothing could be.
+func TestNothingFound(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		at   time.Time
+		want string
+	}{
+		{"times", time.Unix(1_700_000_000, 0), "No storm, and no herd of 20 clients or more."},
+		{"no times", time.Time{}, "When they came is not known, so nothing can be found."},
+	} {
+		f := New()
+		f.Query(tt.at, netip.MustParseAddr("192.0.2.1"), "a.example.", 1)
+		r := f.Report()
+		for what, show := range map[string]func(*bytes.Buffer) error{
+			"text": func(b *bytes.Buffer) error { return r.Text(b) }, "page": func(b *bytes.Buffer) error { return r.HTML(b) },
+		} {
+			var b bytes.Buffer
+			if err := show(&b); err != nil || !strings.Contains(b.String(), tt.want) {
+				t.Errorf("%s: the %s is %v\n%s", tt.name, what, err, &b)
+			}
+		}
+	}
+}
+
+// TestConnections has clients that ask once per connection, at any time. They are no storm.
+func TestConnections(t *testing.T) {
+	c := newCrowd(6, 10*time.Minute)
+	c.independent("api.shop.svc.cluster.local.", 5, 200*time.Millisecond)
+	if r := reportOf(c, false); len(r.Findings) > 0 || r.Busiest[0].Busiest < 25 {
+		t.Errorf("%+v, %+v", r.Findings, r.Busiest)
 	}
 }

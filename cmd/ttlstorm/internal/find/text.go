@@ -13,7 +13,7 @@ import (
 // Text writes a report for people.
 func (r *Report) Text(w io.Writer) error { return text.Execute(w, r) }
 
-var text = template.Must(template.New("text").Funcs(funcs).Parse(`{{count .Queries "query" "queries"}} in {{took .Length}}{{if .Answers}}, {{count .Answers "answer" "answers"}} seen{{end}}. {{with .Findings}}{{count (len .) "finding" "findings"}}, the most harmful first:{{else}}No storm and no herd.{{end}}
+var text = template.Must(template.New("text").Funcs(funcs).Parse(`{{count .Queries "query" "queries"}} in {{took .Length}}{{if .Answers}}, {{count .Answers "answer" "answers"}} seen{{end}}. {{with .Findings}}{{count (len .) "finding" "findings"}}, the most harmful first:{{else}}{{none .}}{{end}}
 {{range $i, $n := .Findings}}
 {{add $i 1}}. {{.Kind}} at {{.Type}} {{.Name}}
    {{headline $n}}
@@ -24,17 +24,17 @@ var text = template.Must(template.New("text").Funcs(funcs).Parse(`{{count .Queri
 {{- with others .Others}}
    beside them: {{.}}{{end}}
 {{- with .Predict}}
-   with {{.Floor}}s: {{printf "%.1f" .Rate}} queries a second, {{.Second}} in the busiest; a removed endpoint may be used for {{.Stale}} s rather than {{.Before}} s
+   with {{.Floor}}s{{if and (eq $n.Kind "storm") (not $n.Known)}}, if the TTL is 0{{end}}: {{printf "%.1f" $n.Rate}} -> {{printf "%.1f" .Rate}} queries a second, {{$n.Second}} -> {{.Second}} in the busiest; a removed endpoint may be used for {{.Before}} -> {{.Stale}} s
 {{- end}}
 {{end}}
 {{- with .Rules}}
 For the server block of these names:
 {{range .}}
-{{indent .Line}}   # {{range $i, $n := .Findings}}{{if $i}}, {{end}}{{add $n 1}}{{end}}
+{{indent .Line}}   # {{range $i, $n := .Findings}}{{if $i}}, {{end}}{{add $n 1}}{{end}}{{if .Wider}}; wider than the name, which no Corefile can hold{{end}}
 {{end}}{{end}}
 {{- if and (not .Findings) .Busiest}}
 Asked most:
-{{range .Busiest}}  {{.Queries}}  {{.Type}} {{.Name}}
+{{range .Busiest}}  {{.Queries}}{{if .Busiest}}, {{.Busiest}} in the busiest second{{end}}: {{.Type}} {{.Name}}
 {{end}}{{end}}
 {{- with .Untold}}
 What this input cannot tell:
@@ -53,6 +53,12 @@ var funcs = map[string]any{
 	},
 	"indent":   func(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") },
 	"headline": headline,
+	"none": func(r *Report) string {
+		if r.Untimed == r.Queries {
+			return "When they came is not known, so nothing can be found."
+		}
+		return fmt.Sprintf("No storm, and no herd of %d clients or more.", herdClients)
+	},
 	"sentence": func(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." },
 	"others":   others,
 	"percent":  func(share float64) string { return fmt.Sprintf("%.3g %%", 100*share) },
