@@ -61,6 +61,8 @@ lint: ## golangci-lint, of the version in .ci/run
 fuzz: ## the fuzz targets, FUZZTIME (30m) each
 	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) .
 	go test -run '^$$' -fuzz '^FuzzRewrite$$' -fuzztime $(FUZZTIME) .
+	for target in FuzzMessage FuzzLines FuzzPackets FuzzDnstap; do \
+	    go test -C cmd/ttlstorm -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./internal/capture || exit; done
 
 neighbours: ## chains of CoreDNS with and without ttlfloor, judged from outside
 	go test -C integration -v ./neighbours -reloads 50

@@ -118,8 +118,9 @@ func (r *ring) view(part int64, of standing, c choice) view {
 	if c.slid {
 		sum = 0
 	}
+	rate := c.rate()
 	for i := range of + 1 {
-		sum += r.share(part, i, c.rate())
+		sum += r.share(part, i, rate)
 		v.shares[i] = uint32(min(sum/perSecond, math.MaxUint32)) - v.share // #nosec G115 -- in range
 		v.share += v.shares[i]
 	}
@@ -127,14 +128,14 @@ func (r *ring) view(part int64, of standing, c choice) view {
 	return v
 }
 
-// share is what the appointments of a standing bring to the queries per second of a
-// part of it. Those in much shorter windows than one of some rate have clients that will
-// get long windows too, and would fill the near end of this one until then: they count
-// as if they were in it already.
+// share is what the appointments of a standing bring to a part of the second, as seen from
+// a window in which one brings a rate. Clients with much shorter windows will get long ones
+// too. Until then their share would fill the near end of this window. So they count as if
+// they were in it already.
 func (r *ring) share(part int64, of standing, rate uint64) uint64 {
-	share, here := r.shares[part][of], uint64(r.counts[part][of])*rate
-	if share/2 > here {
-		return here
+	share, alike := r.shares[part][of], uint64(r.counts[part][of])*rate
+	if share/2 > alike {
+		return alike
 	}
 	return share
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -69,5 +70,44 @@ func writeLog(t *testing.T, path string, n int) {
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFindFlags has what find refuses, and FLOOR as a number and as a length of time.
+func TestFindFlags(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "coredns.log")
+	writeLog(t, path, 20_000)
+	for _, tt := range []struct {
+		args string
+		want string // in what it prints, or in the error
+		ok   bool
+	}{
+		{"-floor 20 " + path, "ttlfloor 20s herd", true},
+		{"-floor 20s " + path, "ttlfloor 20s herd", true},
+		{"-floor 20s -replays 0 " + path, "ttlfloor 20s herd", true},
+		{"-floor 20m " + path, "as in 30 or 30s", false},
+		{"-floor 0 " + path, "1 to 3600", false},
+		{"-replays 101 " + path, "0 to 100", false},
+		{"-port 0 " + path, "1 to 65535", false},
+		{"-address here " + path, "not an address", false},
+		{"-listen unix:/s " + path, "give one of the two", false},
+		{"-listen udp:/s", "unix:PATH or tcp:ADDRESS:PORT", false},
+		{"", "nothing to read", false},
+	} {
+		var out, errs bytes.Buffer
+		err := execute(t.Context(), append([]string{"find"}, strings.Fields(tt.args)...), strings.NewReader(""), &out, &errs)
+		said := out.String()
+		if err != nil {
+			said = err.Error()
+		}
+		if (err == nil) != tt.ok || !strings.Contains(said, tt.want) {
+			t.Errorf("find %s: want %q in\n%s", tt.args, tt.want, said)
+		}
+		if _, usage := errors.AsType[usageError](err); !tt.ok && !usage {
+			t.Errorf("find %s: %v is no mistake in the arguments", tt.args, err)
+		}
+		if strings.Contains(tt.args, "-replays 0") && strings.Contains(said, "with 20s") {
+			t.Errorf("find %s: there is a replay in\n%s", tt.args, said)
+		}
 	}
 }

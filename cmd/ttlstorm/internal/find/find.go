@@ -39,7 +39,6 @@ type Finder struct {
 	queries   int
 	answers   int
 	untimed   int // queries without a time
-	denied    int // queries whose answer was no answer
 	told      int // answers whose TTL is known
 
 	begin time.Time // of all times, which are kept in milliseconds since then
@@ -110,9 +109,6 @@ func (f *Finder) Query(at time.Time, client netip.Addr, name string, qtype uint1
 func (f *Finder) Answer(client netip.Addr, name string, qtype uint16, denied bool, ttl int64) {
 	f.answers++
 	q := f.questions[key{name, qtype}]
-	if denied {
-		f.denied++
-	}
 	if q == nil {
 		return
 	}

@@ -30,7 +30,6 @@ const (
 	replayed  = 10_000 // clients, at most
 	replay    = 20 * time.Minute
 	settled   = 15 // minutes, from which it is looked at
-	assumed   = 30 // seconds, what a cache holds where the TTLs are not known
 	stormFrom = 100 * time.Millisecond
 )
 

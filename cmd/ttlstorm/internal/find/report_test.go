@@ -44,7 +44,7 @@ func TestRules(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := Report{Findings: tt.findings}
-			r.Write(20)
+			r.Advise(20)
 			var got []string
 			for _, rule := range r.Rules {
 				if want := strings.Contains(tt.name, "no Corefile") || tt.name == "a wildcard"; rule.Wider != want {
@@ -82,7 +82,7 @@ func reportOf(c *crowd, ttls bool) Report {
 	f := New()
 	c.run(f, ttls)
 	r := f.Report()
-	r.Write(30)
+	r.Advise(30)
 	return r
 }
 
@@ -280,6 +280,10 @@ func TestSampled(t *testing.T) {
 	if n == nil || !n.Estimate || math.Abs(float64(n.Clients)/4000-1) > 0.1 || n.Offset < 3000 {
 		t.Errorf("%+v", r.Findings)
 	}
+	var text bytes.Buffer
+	if err := r.Text(&text); err != nil || !strings.Contains(text.String(), "; about ") {
+		t.Errorf("%v; it is said to be exact:\n%s", err, &text)
+	}
 	if got := len(f.questions[key{name, 1}].callers); got < 900 || got > 1100 {
 		t.Errorf("%d clients are known", got)
 	}
@@ -340,6 +344,18 @@ func TestNothingFound(t *testing.T) {
 			if err := show(&b); err != nil || !strings.Contains(b.String(), tt.want) {
 				t.Errorf("%s: the %s is %v\n%s", tt.name, what, err, &b)
 			}
+		}
+	}
+}
+
+// TestWiderIsSaid has the text say so of a rule that is for more than the name.
+func TestWiderIsSaid(t *testing.T) {
+	for name, want := range map[string]bool{`a\;b.c.example.`: true, "ab.c.example.": false} {
+		r := Report{Findings: []Finding{{Kind: Storm, Cure: true, Question: Question{Name: name}}}}
+		r.Advise(30)
+		var text bytes.Buffer
+		if err := r.Text(&text); err != nil || strings.Contains(text.String(), "wider than the name") != want {
+			t.Errorf("%s: %v\n%s", name, err, &text)
 		}
 	}
 }

@@ -80,12 +80,15 @@ func headline(n Finding) string {
 		}
 		return fmt.Sprintf("%s; %s clients ask again at once, %.0f queries a second", all, grouped(n.Clients), n.Rate)
 	}
-	follow := "come every"
+	follow, about := "come every", ""
+	if n.Estimate {
+		about = "about "
+	}
 	if n.Known {
 		follow = "follow TTLs, and come every"
 	}
-	return fmt.Sprintf("%s; %s clients %s %s, %d in the busiest second (%d by any offset), %.1f times the mean; dispersion %.1f",
-		all, grouped(n.Clients), follow, took(n.Period), n.Second, n.Offset, n.Ratio, n.Disperse)
+	return fmt.Sprintf("%s; %s%s clients %s %s, %d in the busiest second (%d by any offset), %.1f times the mean; dispersion %.1f",
+		all, about, grouped(n.Clients), follow, took(n.Period), n.Second, n.Offset, n.Ratio, n.Disperse)
 }
 
 // others says who else asks.
