@@ -114,6 +114,26 @@ func TestPredicts(t *testing.T) {
 	}
 }
 
+// TestPredictsFrom has a replay begin with what the clients had: a TTL of 0 in a storm, though
+// others were told more, and a cache that counts down in a herd. At FLOOR 20 nothing is even
+// over a TTL of 60 that counts down, and all is over one that stays.
+func TestPredictsFrom(t *testing.T) {
+	c := newCrowd(7, 6*time.Minute)
+	c.spinners("storm.shop.svc.cluster.local.", 3, 20*time.Millisecond, 0)
+	c.independent("storm.shop.svc.cluster.local.", 5, 20*time.Second)
+	c.fleet("herd.shop.svc.cluster.local.", 2000, time.Second, time.Minute, 0, 60)
+	r := reportOf(c, true)
+	if err := r.Predict(20, 2); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.of(Storm, "storm.shop.svc.cluster.local."); n == nil || n.TTLs[1] != 30 || n.Predict == nil || n.Predict.Before != 0 {
+		t.Errorf("%+v", r.Findings)
+	}
+	if n := r.of(Herd, "herd.shop.svc.cluster.local."); n == nil || n.Predict == nil || n.Predict.Before != 60 || n.Predict.Ratio < 1.2 {
+		t.Errorf("%+v", r.Findings)
+	}
+}
+
 // TestPredictsFew has no more replays than were asked for, and none where a rule does not help.
 func TestPredictsFew(t *testing.T) {
 	r := reportOf(fleets(), true)
@@ -251,6 +271,13 @@ func TestBounded(t *testing.T) {
 			name = fmt.Sprintf("n%d.example.", i)
 		}
 		f.Query(at, addr, name, 1)
+		if i == 1_010_499 { // in the middle between two times that rare names are forgotten
+			for _, q := range f.questions {
+				if q.queries == 1 && len(q.callers) > 0 {
+					t.Fatalf("%s was asked once, and its client takes room", q.name)
+				}
+			}
+		}
 		if i%1000 == 999 && (f.callers > maxCallers || len(f.questions) > 3*bucket) {
 			t.Fatalf("%d clients and %d names are kept", f.callers, len(f.questions))
 		}
@@ -264,6 +291,20 @@ func TestBounded(t *testing.T) {
 	}
 	if q := f.questions[key{"one.example.", 1}]; q.queries != 1_000_000 || q.one < 2 {
 		t.Errorf("%d queries, one of %d clients", q.queries, q.one)
+	}
+}
+
+// TestForgetsOld has a name that is asked by ever new clients for hours: those of long ago go,
+// and all of the others stay known.
+func TestForgetsOld(t *testing.T) {
+	f := New()
+	at := time.Unix(1_700_000_000, 0)
+	for i := range uint32(700_000) {
+		at = at.Add(50 * time.Millisecond)
+		f.Query(at, netip.AddrFrom4([4]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)}), "one.example.", 1)
+	}
+	if q := f.questions[key{"one.example.", 1}]; q.one != 1 || len(q.callers) < 5*60*20 {
+		t.Errorf("one of %d clients is known, %d in all", q.one, len(q.callers))
 	}
 }
 
