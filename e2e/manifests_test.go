@@ -38,7 +38,7 @@ var kustomizations = map[string][]struct {
 		{"web.shop.svc.cluster.local.", dns.TypeAAAA, floor, ceiling},
 		{policy, dns.TypeSRV, outsideTheRules, outsideTheRules},
 		{"low.example.org.", dns.TypeA, 22, 30},
-		{"www.example.org.", dns.TypeA, 22, ceiling},
+		{"www.example.org.", dns.TypeA, 20, 30},       // 30 from the cache, which is not raised
 		{"_sip._udp.example.org.", dns.TypeSRV, 5, 5}, // the cache's least
 	},
 	nodeCache: {
