@@ -188,8 +188,7 @@ func (n *finding) look(inputs []*input, size int64, stderr io.Writer) (find.Repo
 	if err := tell(inputs, stderr); err != nil {
 		return find.Report{}, err
 	}
-	r := f.Report()
-	r.Advise(n.floor)
+	r := f.Report(n.floor)
 	return r, r.Predict(n.floor, n.replays)
 }
 

@@ -1,30 +1,34 @@
 package find
 
-import (
-	"math"
-	"slices"
-	"time"
-)
+import "time"
 
 const (
+	milli     = 1e3 // microseconds
 	atOnce    = 250 // milliseconds, within which a client that asks again has not waited
 	spinning  = 10  // times in a row that a client asks again at once and spins; retries are fewer
-	pause     = 1e3 // milliseconds, below which a gap is not a wait but a retry or a spin
-	waits     = 8   // the last ones that are kept
+	pause     = 800 // milliseconds without a query, after which the next one begins another burst
+	waits     = 12  // the last ones that are kept
 	fewWaits  = 3   // that tell whether a client is regular
-	manyWaits = 5   // that tell it of one that asks other servers in between
-	tolerance = 0.2 // by which the waits of a regular client differ
+	fewBursts = 3   // that tell whether a client asks in bursts
+	burstSize = 5   // queries of a burst in the mean; retries are fewer
 )
 
-// caller is what is known of a client that asks one question. Times are in milliseconds.
+// caller is what is known of a client that asks one question. It asks in bursts, most of
+// which are a single query.
 type caller struct {
-	last    int64
+	last    int64  // query, in microseconds as all points in time
+	start   int64  // of the last burst
 	n       uint32 // queries
-	short   uint32 // that came at once after the one before
-	run     uint32 // of those in a row
-	longest uint32
-	gaps    [waits]uint32 // the last waits, in a ring
+	bursts  uint32
+	busy    uint32        // milliseconds that the bursts took
+	short   uint32        // queries that came at once after the one before
+	early   uint32        // of those, that came in less than half the usual time
+	usual   float32       // microseconds that those take
+	run     uint32        // of those in a row
+	longest uint32        // run
+	gaps    [waits]uint32 // milliseconds between the starts of the last bursts, in a ring
 	ngaps   uint32        // that there were
+	older   uint32        // of those, from before the clock went back
 	kept    uint32        // waits that were as long as the TTL
 	broken  uint32        // and that were not
 	told    uint32        // the TTL that it was told last, in seconds
@@ -35,55 +39,95 @@ type caller struct {
 // ask notes a query.
 func (c *caller) ask(at int64, epoch uint16) {
 	c.n++
-	gap := at - c.last
 	if c.n == 1 || epoch != c.epoch {
-		c.last, c.epoch, c.knows = at, epoch, false
+		c.last, c.start, c.epoch, c.knows = at, at, epoch, false
+		c.bursts++
+		c.older = c.ngaps
 		return
 	}
+	gap := at - c.last
 	if gap < 0 { // out of order, by less than a minute
 		return
 	}
 	c.last = at
-	if gap < atOnce {
-		c.short++
-		c.run++
-		c.longest = max(c.longest, c.run)
+	if gap < atOnce*milli {
+		c.again(float32(gap))
+	} else {
+		c.run = 0
+	}
+	if gap < pause*milli {
 		return
 	}
-	c.run = 0
-	if gap < pause || gap > maxPeriod.Milliseconds() {
+	c.busy += uint32((at - gap - c.start) / milli) // #nosec G115 -- wraps after 49 days
+	gap = (at - c.start) / milli
+	c.start = at
+	c.bursts++
+	if gap > maxPeriod.Milliseconds() {
+		c.older = c.ngaps
 		return
 	}
 	if c.knows {
-		wait := int64(c.told) * 1e3
-		switch {
-		case gap >= wait-200 && gap <= wait+2e3:
-			c.kept++
-		case gap > wait && wait > 0 && multiple(float64(gap), float64(wait), 0.05): // it may have asked another server
-		case gap >= 5e3+atOnce || gap > wait: // resolvers ask again after 5 s at most
-			c.broken++
-		}
-		c.knows = false
+		c.judge(gap)
 	}
 	c.gaps[c.ngaps%waits] = uint32(gap) // #nosec G115 -- below maxPeriod
 	c.ngaps++
 }
 
-// since is how long ago a client was seen, a long time if the clock went back since.
+// again notes that it asked again at once.
+func (c *caller) again(gap float32) {
+	if c.short > 0 && gap < c.usual/2 {
+		c.early++
+	}
+	c.usual += (gap - c.usual) / float32(min(c.short+1, 32))
+	c.short++
+	c.run++
+	c.longest = max(c.longest, c.run)
+}
+
+// judge tells whether a wait was as long as the TTL.
+func (c *caller) judge(gap int64) {
+	c.knows = false
+	wait := int64(c.told) * 1e3
+	switch {
+	case gap >= wait-200 && gap <= wait+2e3:
+		c.kept++
+	case gap > wait && wait > 0 && multiple(float64(gap), float64(wait), 0.05): // it may have asked another server
+	case gap >= 5e3+atOnce || gap > wait: // resolvers ask again after 5 s at most
+		c.broken++
+	}
+}
+
+// since is how many milliseconds ago a client was seen, a long time if the clock went back since.
 func (c *caller) since(f *Finder) int64 {
 	if c.epoch != f.epoch {
 		return 1 << 40
 	}
-	return f.to - c.last
+	return (f.to - c.last) / milli
 }
 
 // spins tells whether a client asks again as soon as it has an answer: many times in a
 // row, and nearly always.
 func (c *caller) spins() bool { return c.longest >= spinning && 5*c.short >= 4*c.n }
 
+// bursty tells whether a client asks many times within a short time, and then not for a
+// longer one.
+func (c *caller) bursty() bool {
+	return c.bursts >= fewBursts && c.n >= burstSize*c.bursts && c.ngaps > 0 &&
+		2*uint64(c.busy)/uint64(c.bursts) < uint64(median(c.recent()))
+}
+
+// size is how many clients are behind the address of one that asks in bursts.
+func (c *caller) size() int {
+	if !c.bursty() {
+		return 1
+	}
+	return int((c.n + c.bursts/2) / c.bursts)
+}
+
 // recent are the waits that are kept, the last one first.
-func (c *caller) recent() []uint32 {
-	n := min(c.ngaps, waits)
+func (c *caller) recent() []uint32 { return c.back(min(c.ngaps, waits)) }
+
+func (c *caller) back(n uint32) []uint32 {
 	out := make([]uint32, 0, n)
 	for i := range n {
 		out = append(out, c.gaps[(c.ngaps-1-i)%waits])
@@ -91,54 +135,34 @@ func (c *caller) recent() []uint32 {
 	return out
 }
 
-// period is what a regular client waits between its queries, and 0 for one that is not
-// regular. Three quarters of its waits are within a fifth of each other, or nearly all
-// are multiples of the least one, as where it asks other servers in between.
-func (c *caller) period() time.Duration {
-	gaps := c.recent()
-	if len(gaps) < fewWaits {
-		return 0
-	}
-	slices.Sort(gaps)
-	count := func(in func(gap float64) bool) (n int) {
-		for _, g := range gaps {
-			if in(float64(g)) {
-				n++
-			}
-		}
-		return n
-	}
-	median, least := float64(gaps[len(gaps)/2]), float64(gaps[0])
-	if near := count(func(g float64) bool { return math.Abs(g/median-1) <= tolerance }); 4*near >= 3*len(gaps) {
-		return time.Duration(median) * time.Millisecond
-	}
-	if near := count(func(g float64) bool { return multiple(g, least, 0.1) }); len(gaps) >= manyWaits && near >= len(gaps)-1 {
-		return time.Duration(least) * time.Millisecond
-	}
-	return 0
-}
-
-// multiple tells whether a wait is a multiple of another, up to a part of the latter.
-func multiple(gap, of, tolerance float64) bool {
-	times := math.Round(gap / of)
-	return times >= 1 && times <= 20 && math.Abs(gap/of-times) <= tolerance
-}
-
 // misses tells whether a client comes less often than its period, as where it asks other
 // servers in between.
 func (c *caller) misses(period time.Duration) bool {
-	return c.ngaps > 0 && float64(slices.Max(c.recent())) > 1.8*float64(period.Milliseconds())
+	for _, g := range c.recent() {
+		if float64(g) > 1.8*float64(period.Milliseconds()) {
+			return true
+		}
+	}
+	return false
 }
 
 // follows tells whether a client keeps to the TTLs that it is told, where they are known.
-func (c *caller) follows() bool { return c.kept >= 2 && c.kept >= 3*c.broken }
+// One that asks at other times, too, has a period that is the TTL.
+func (c *caller) follows(period time.Duration) bool {
+	if c.kept < 2 {
+		return false
+	}
+	late := period - time.Duration(c.told)*time.Second
+	return c.kept >= 3*c.broken || period > 0 && late > -200*time.Millisecond && late < 2*time.Second
+}
 
-// arrivals are its last queries, as far as its waits go back, the last one first.
+// arrivals are the starts of its last bursts, as far as its waits go back, the last one
+// first.
 func (c *caller) arrivals() []int64 {
-	at := c.last
+	at := c.start
 	out := append(make([]int64, 0, waits+1), at)
-	for _, g := range c.recent() {
-		at -= int64(g)
+	for _, g := range c.back(min(c.ngaps-c.older, waits)) {
+		at -= int64(g) * milli
 		out = append(out, at)
 	}
 	return out

@@ -27,7 +27,7 @@ const (
 	maxCallers = 400_000         // of all questions
 	back       = time.Minute     // a clock that goes back by more is that of another server, or was set
 	maxPeriod  = 4 * time.Hour   // between two queries of a client that are taken for one of its waits
-	minute     = int64(60 * 1e3) // in milliseconds
+	minute     = int64(60 * 1e3) // milliseconds
 	lastMinute = 60              // seconds
 )
 
@@ -41,7 +41,7 @@ type Finder struct {
 	untimed   int // queries without a time
 	told      int // answers whose TTL is known
 
-	begin time.Time // of all times, which are kept in milliseconds since then
+	begin time.Time // of all times, which are kept in microseconds since then
 	epoch uint16    // how often the clock went back
 	from  int64     // the first and the last query of this epoch
 	to    int64
@@ -67,6 +67,7 @@ type question struct {
 	told    int       // answers with a TTL
 	zeros   int       // of which so many were 0
 	denied  int
+	waits   bool // who asks again at once waits for the answer before; known in a report
 }
 
 // New returns a Finder that has seen nothing.
@@ -133,30 +134,30 @@ func (f *Finder) Answer(client netip.Addr, name string, qtype uint16, denied boo
 	}
 }
 
-// clock returns the time in milliseconds since the first query. It begins anew where the
+// clock returns the time in microseconds since the first query. It begins anew where the
 // clock went back by more than lines are out of order.
 func (f *Finder) clock(at time.Time) int64 {
 	if f.begin.IsZero() {
 		f.begin = at
 	}
-	ms := at.Sub(f.begin).Milliseconds()
-	if ms < f.to-back.Milliseconds() {
+	us := at.Sub(f.begin).Microseconds()
+	if us < f.to-back.Microseconds() {
 		f.span += f.to - f.from
 		f.epoch++
-		f.from, f.to = ms, ms
+		f.from, f.to = us, us
 	}
-	f.to = max(f.to, ms)
-	return ms
+	f.to = max(f.to, us)
+	return us
 }
 
 // length is how much time the queries take.
 func (f *Finder) length() time.Duration {
-	return time.Duration(f.span+f.to-f.from) * time.Millisecond
+	return time.Duration(f.span+f.to-f.from) * time.Microsecond
 }
 
 // ask notes a query at a time.
 func (q *question) ask(f *Finder, at int64, client netip.Addr) {
-	q.count(at / 1e3)
+	q.count(at / 1e6)
 	c := q.callers[client]
 	if c == nil {
 		if f.queries > warm && q.queries*rare < f.queries || !sampled(client, q.one) {
@@ -165,7 +166,7 @@ func (q *question) ask(f *Finder, at int64, client netip.Addr) {
 		if f.callers >= maxCallers {
 			f.dismiss()
 		}
-		c = &caller{last: at, epoch: f.epoch}
+		c = &caller{}
 		q.callers[client] = c
 		f.callers++
 	}

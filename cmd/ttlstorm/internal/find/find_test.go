@@ -177,7 +177,7 @@ func TestFindsAll(t *testing.T) {
 				}
 				f := New()
 				c.run(f, ttls)
-				r := f.Report()
+				r := f.Report(30)
 				for name, p := range want {
 					name = name[:len(name)-len(" storm")*btoi(len(name) > 6 && name[len(name)-6:] == " storm")]
 					n := r.of(p.kind, name)
@@ -224,7 +224,7 @@ func TestOneOfThree(t *testing.T) {
 		c.independent(name, 100, 20*time.Second)
 		f := New()
 		c.run(f, ttls)
-		r := f.Report()
+		r := f.Report(30)
 		n := r.of(Herd, name)
 		if n == nil || !n.Cure || math.Abs(n.Period.Seconds()/30-1) > 0.05 || n.Clients < 200 || n.Clients > 300 || !n.Partly {
 			t.Errorf("TTLs %t: %+v", ttls, r.Findings)
@@ -247,7 +247,7 @@ func TestNoFalseHerd(t *testing.T) {
 	}
 	f := New()
 	c.run(f, false)
-	r := f.Report()
+	r := f.Report(30)
 	for _, n := range r.Findings {
 		t.Errorf("%s of %d clients every %v: dispersion %.1f, %d in the busiest second", n.Kind, n.Clients, n.Period, n.Disperse, n.Second)
 	}

@@ -35,7 +35,7 @@ const (
 
 // Predict replays a finding with a rule. ok is false where there is nothing to replay.
 func (n *Finding) predict(floor int, seed uint64) (p Predict, ok bool, err error) {
-	if !n.Cure || n.Denied || n.Followers == 0 {
+	if !n.Cure || n.Denied || n.Clients == 0 {
 		return Predict{}, false, nil
 	}
 	ttl := uint32(math.Round(n.Period.Seconds()))
@@ -53,14 +53,14 @@ func (n *Finding) predict(floor int, seed uint64) (p Predict, ok bool, err error
 	if ttl > 0 {
 		directives = append(directives, "cache 3600")
 	}
-	scale := max(1, (n.Followers+replayed-1)/replayed)
+	scale := max(1, (n.Clients+replayed-1)/replayed)
 	cfg := lab.Run{
-		Clients: n.Followers / scale, Names: []string{n.Name}, Model: model, Start: stormFrom,
+		Clients: n.Clients / scale, Names: []string{n.Name}, Model: model, Start: stormFrom,
 		Length: replay, Seed: seed, RoundTrip: 2 * time.Millisecond,
 		Treatment: storm.Treatment{Name: "rule", Directives: directives},
 		Source:    &storm.Source{TTL: ttl},
 	}
-	if n.Kind == Herd {
+	if n.Kind != Storm {
 		for i := range cfg.Clients {
 			cfg.At = append(cfg.At, n.starts[i%len(n.starts)])
 		}

@@ -15,8 +15,9 @@ type Kind string
 
 // The kinds.
 const (
-	Storm Kind = "storm" // clients ask again as soon as they have an answer
-	Herd  Kind = "herd"  // many clients ask in step
+	Storm Kind = "storm"     // clients ask again as soon as they have an answer
+	Herd  Kind = "herd"      // many clients ask in step
+	Short Kind = "short TTL" // clients ask again after a few seconds
 )
 
 // Report is what was found, the most harmful finding first. Lengths of time are in
@@ -46,7 +47,8 @@ type Finding struct {
 	Kind     Kind     `json:"kind"`
 	Question          // all its queries
 	Share    float64  `json:"share"`              // of the queries of all questions
-	Clients  int      `json:"clients"`            // that storm, or are in step
+	Clients  int      `json:"clients"`            // that storm, are in step, or have a short TTL
+	Behind   int      `json:"addresses"`          // of those clients; where they are fewer, many clients or one program are behind each
 	Rate     float64  `json:"rate"`               // queries a second of those
 	Second   int      `json:"busiest_second"`     // queries; of a herd those of its clients, of a storm all of the question
 	Offset   int      `json:"busiest_any_offset"` // the same by any offset; 0 where it is not known
@@ -55,8 +57,8 @@ type Finding struct {
 	TTLs     []uint32 `json:"ttls,omitempty"`     // least and greatest TTL, if answers were seen
 	Denied   bool     `json:"denied,omitempty"`   // most answers are denials, which the option negative is for
 
-	Followers int           `json:"followers"`           // clients that come back with a period
-	Period    time.Duration `json:"period_ns,omitempty"` // of those, the median
+	Followers int           `json:"followers"`           // clients that come back with a period, in step or not
+	Period    time.Duration `json:"period_ns,omitempty"` // of those, the median; of a storm that has pauses, between its bursts
 	Estimate  bool          `json:"estimate,omitempty"`  // of the clients, only a part was looked at
 	Partly    bool          `json:"partly,omitempty"`    // they ask other servers as well, so that they are more
 	Known     bool          `json:"follow_ttls"`         // they were seen to keep TTLs; otherwise the period may be their own
@@ -75,6 +77,7 @@ type Finding struct {
 type Others struct {
 	Once    int      `json:"once"`    // asked once
 	Regular []Period `json:"regular"` // come back with a period of their own
+	Left    int      `json:"left"`    // did so, and are gone
 	Rest    int      `json:"rest"`    // come back without one
 }
 
@@ -90,8 +93,9 @@ const (
 	leastSpin = 50 // queries of a storm
 )
 
-// Report tells what was found so far.
-func (f *Finder) Report() Report {
+// Report tells what was found so far, and the rules that cure it. FLOOR of those is in
+// seconds.
+func (f *Finder) Report(floor int) Report {
 	r := Report{
 		Queries: f.queries, Untimed: f.untimed, Answers: f.answers, Length: f.length(), Backwards: int(f.epoch),
 		Findings: []Finding{}, Rules: []Rule{}, Busiest: []Question{}, Untold: f.untold(),
@@ -107,11 +111,12 @@ func (f *Finder) Report() Report {
 		if i < mostAsked {
 			r.Busiest = append(r.Busiest, q.public())
 		}
-		r.Findings = append(r.Findings, f.judge(q)...)
+		r.Findings = append(r.Findings, f.judge(q, floor)...)
 	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(b.harm(), a.harm()), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type))
 	})
+	r.advise(floor)
 	return r
 }
 
@@ -127,15 +132,21 @@ func (q *question) public() Question {
 }
 
 // judge returns what is wrong with a question.
-func (f *Finder) judge(q *question) (out []Finding) {
+func (f *Finder) judge(q *question, floor int) (out []Finding) {
+	q.waits = q.waiting()
 	if s, ok := f.storm(q); ok {
 		out = append(out, s)
 	}
 	groups := q.groups(f)
 	for i := range groups {
-		if g := &groups[i]; g.herd() {
-			out = append(out, f.herd(q, g, groups))
-			break // those who are in step for another reason would be told by another rule
+		g := &groups[i]
+		if n, ok := f.herd(q, g, groups); ok {
+			return append(out, n) // those who are in step for another reason would be told by another rule
+		}
+	}
+	for i := range groups {
+		if g := &groups[i]; g.short(floor) {
+			return append(out, f.short(q, g, groups))
 		}
 	}
 	return out
@@ -149,14 +160,41 @@ func (f *Finder) finding(q *question, kind Kind) Finding {
 	return n
 }
 
+// spinning tells whether a client asks again as soon as it has an answer. One that does so
+// in bursts may be many clients in step behind one address, whose TTLs are above 0.
+func (q *question) spinning(c *caller) bool {
+	return c.spins() && (!c.bursty() || q.zeros > 0 || q.told == 0 && q.waits)
+}
+
+// waiting tells whether the clients that ask again at once wait for the answer before.
+// Their queries are a round trip apart then. Those of many clients behind one address, and
+// of a program that asks for each connection, come at any time.
+func (q *question) waiting() bool {
+	var short, early uint32
+	for _, c := range q.callers {
+		if c.spins() {
+			short += c.short
+			early += c.early
+		}
+	}
+	return 4*early < short
+}
+
 // storm tells whether clients of a question spin.
 func (f *Finder) storm(q *question) (Finding, bool) {
 	var spin []member
+	spins := map[*caller]bool{}
 	queries := 0
+	var pauses []uint32
 	for addr, c := range q.callers {
-		if c.spins() {
-			spin = append(spin, member{addr: addr, caller: c})
-			queries += int(c.short * q.one)
+		if !q.spinning(c) {
+			continue
+		}
+		spin = append(spin, member{addr: addr, caller: c})
+		spins[c] = true
+		queries += int(c.short * q.one)
+		if c.bursty() {
+			pauses = append(pauses, c.recent()...)
 		}
 	}
 	if queries < leastSpin {
@@ -165,30 +203,92 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 	slices.SortFunc(spin, func(a, b member) int { return cmp.Or(cmp.Compare(b.n, a.n), a.addr.Compare(b.addr)) })
 	n := f.finding(q, Storm)
 	n.Clients, n.Second = len(spin)*int(q.one), q.busiest
-	n.Followers = n.Clients
+	n.Behind, n.Followers, n.Estimate = n.Clients, n.Clients, q.one > 1
 	n.Seconds = q.minute()
 	n.Rate = float64(queries) / max(f.length().Seconds(), 1)
 	n.Examples = addresses(spin)
-	n.Others = othersOf(q, func(c *caller) bool { return c.spins() }, nil)
+	n.Others = othersOf(q, nil, spins)
+	if len(pauses) > 0 {
+		n.Period = time.Duration(median(pauses)) * time.Millisecond
+	}
+	n.Cure, n.Known, n.Why = q.whySpins(len(spin))
+	return n, true
+}
+
+// whySpins tells what is behind a storm of so many clients, whether a rule helps, and
+// whether that is sure.
+func (q *question) whySpins(clients int) (cure, known bool, why string) {
+	const ask = "; ask the server for the TTL: if it is 0 a rule helps, and otherwise none does"
 	switch {
-	case q.told > 0 && q.zeros == 0:
-		n.Why = "its answers have TTLs above 0, so the clients ignore them; no TTL moves such a client"
+	case q.told > 0 && q.zeros > 0:
+		return true, true, "its answers have a TTL of 0, and the clients ask again at once"
+	case q.told > 0 && q.waits:
+		return false, false, "its answers have TTLs above 0, so the clients ignore them; no TTL moves such a client"
 	case q.told > 0:
-		n.Cure, n.Known, n.Why = true, true, "its answers have a TTL of 0, and the clients ask again at once"
-	case len(spin) == 1 && len(q.callers) > 1:
-		n.Why = "one client alone asks again at once, so it is its own doing and not the TTL's"
+		return false, false, "its answers have TTLs above 0, and the clients ask without waiting for an answer: " +
+			"they ask for each connection, which no rule changes, or each address has many clients behind it (SNAT, a cache)"
+	case clients == 1 && len(q.callers) > 1:
+		return false, false, "one client alone asks again at once, so it is its own doing and not the TTL's"
+	case q.waits:
+		return true, false, "the clients ask again at once, as those do that follow a TTL of 0, and those that ask for each connection" + ask
+	}
+	return true, false, "the clients ask without waiting for an answer, as those do that ask for each connection, " +
+		"or an address with many clients behind it (SNAT, a cache)" + ask
+}
+
+// herd makes a finding of a group that is in step.
+func (f *Finder) herd(q *question, g *group, groups []group) (Finding, bool) {
+	if !g.herd() {
+		return Finding{}, false
+	}
+	step := *g
+	step.clients = g.step(q.beside(f, g))
+	step.beat = measure(step.clients, g.period, g.end())
+	if !step.herd() {
+		return Finding{}, false
+	}
+	n := f.regular(Herd, q, &step, groups)
+	for _, p := range n.Others.Regular {
+		if p.Period == g.period {
+			n.Followers += p.Clients
+		}
+	}
+	switch {
+	case g.told:
+		n.Why = "the clients keep the TTLs that they are told, and those run out at the same time"
+	case q.told > 0:
+		n.Cure, n.Why = false, "the clients come in step, and not when their TTLs run out; a rule moves none of them"
 	default:
-		n.Cure, n.Why = true, "the clients ask again at once, as those do that follow a TTL of 0, and those that ask for each connection; "+
-			"ask the server for the TTL: if it is 0 a rule helps, and otherwise none does"
+		n.Why = "the clients come in step, as those do whose TTLs run out at the same time"
+	}
+	if n.Behind < n.Clients && !g.told {
+		n.Why += "; an address asks many times at once, as where many clients are behind it (SNAT, a cache on the node) or where one program does so, which no rule moves"
+	}
+	if n.Partly = g.partly; g.partly {
+		n.Why += "; they are this many at least, since they ask other servers in between: give the files of all servers"
 	}
 	return n, true
 }
 
-// herd makes a finding of a group.
-func (f *Finder) herd(q *question, g *group, groups []group) Finding {
-	n := f.finding(q, Herd)
-	n.Clients, n.Period, n.Known = len(g.clients)*g.of, g.period, g.told
-	n.Followers, n.Estimate = n.Clients, g.of > 1
+// short makes a finding of a group whose TTL is short.
+func (f *Finder) short(q *question, g *group, groups []group) Finding {
+	n := f.regular(Short, q, g, groups)
+	switch {
+	case g.told:
+		n.Why = "the clients keep the TTLs that they are told, and those are short"
+	case q.told > 0:
+		n.Cure, n.Why = false, "the clients come again after a few seconds, and not when their TTLs run out; a rule moves none of them"
+	default:
+		n.Why = "the clients come again after a few seconds, as those do that follow so short a TTL; ask the server for the TTL: if it is that a rule helps, and otherwise none does"
+	}
+	return n
+}
+
+// regular makes a finding of clients that come with a period.
+func (f *Finder) regular(kind Kind, q *question, g *group, groups []group) Finding {
+	n := f.finding(q, kind)
+	n.Clients, n.Behind, n.Period, n.Known = size(g.clients)*g.of, len(g.clients)*g.of, g.period, g.told
+	n.Followers, n.Estimate, n.Cure = n.Clients, g.of > 1, true
 	n.Rate, n.Second, n.Offset, n.Disperse = g.rate*float64(g.of), g.second*g.of, g.offset*g.of, 1+(g.dispersion-1)*float64(g.of)
 	n.Ratio = float64(g.second) / max(g.rate, 1e-9)
 	n.Examples, n.starts = addresses(g.clients), g.starts
@@ -199,46 +299,55 @@ func (f *Finder) herd(q *question, g *group, groups []group) Finding {
 	for _, m := range g.clients {
 		in[m.caller] = true
 	}
-	var regular []Period
-	for i := range groups {
-		if o := &groups[i]; o != g && len(o.clients) > 0 {
-			regular = append(regular, Period{len(o.clients) * o.of, o.period})
-		}
-	}
-	n.Others = othersOf(q, func(c *caller) bool { return in[c] }, regular)
-	n.Cure = true
-	switch {
-	case g.told:
-		n.Why = "the clients keep the TTLs that they are told, and those run out at the same time"
-	case q.told > 0:
-		n.Cure, n.Why = false, "the clients come in step, and not when their TTLs run out; a rule moves none of them"
-	default:
-		n.Why = "the clients come in step, as those do whose TTLs run out at the same time"
-	}
-	if n.Partly = g.partly; g.partly {
-		n.Why += "; they are this many at least, since they ask other servers in between: give the files of all servers"
-	}
+	n.Others = othersOf(q, groups, in)
 	return n
 }
 
-// othersOf counts the clients of a question that are in no finding.
-func othersOf(q *question, in func(*caller) bool, regular []Period) Others {
+// beside are the callers of a question that are not in a group, have come back, and have no
+// clear period of their own.
+func (q *question) beside(f *Finder, g *group) (out []member) {
+	in := map[*caller]bool{}
+	for _, m := range g.clients {
+		in[m.caller] = true
+	}
+	for addr, c := range q.callers {
+		if !in[c] && c.ngaps > 0 && c.since(f) <= maxPeriod.Milliseconds() && !q.spinning(c) &&
+			(c.ngaps < fewWaits || even(c.recent()) == 0) {
+			out = append(out, member{addr, c, g.period})
+		}
+	}
+	return out
+}
+
+// othersOf counts the clients of a question that are not in a finding.
+func othersOf(q *question, groups []group, in map[*caller]bool) Others {
 	o := Others{Regular: []Period{}}
-	known := 0
-	for _, p := range regular {
-		o.Regular = append(o.Regular, p)
-		known += p.Clients
+	one := int(q.one)
+	regular := 0 // addresses
+	for i := range groups {
+		g := &groups[i]
+		clients := 0
+		for _, m := range g.clients {
+			if !in[m.caller] {
+				clients += m.size()
+				regular++
+			}
+		}
+		if clients > 0 {
+			o.Regular = append(o.Regular, Period{clients * one, g.period})
+		}
+		o.Left += g.left * one
 	}
 	for _, c := range q.callers {
 		switch {
-		case in(c):
+		case in[c]:
 		case c.n == 1:
-			o.Once += int(q.one)
+			o.Once += one
 		default:
-			o.Rest += int(q.one)
+			o.Rest += one
 		}
 	}
-	o.Rest = max(o.Rest-known, 0)
+	o.Rest = max(o.Rest-regular*one-o.Left, 0)
 	return o
 }
 

@@ -44,7 +44,7 @@ func TestRules(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := Report{Findings: tt.findings}
-			r.Advise(20)
+			r.advise(20)
 			var got []string
 			for _, rule := range r.Rules {
 				if want := strings.Contains(tt.name, "no Corefile") || tt.name == "a wildcard"; rule.Wider != want {
@@ -81,9 +81,7 @@ func fleets() *crowd {
 func reportOf(c *crowd, ttls bool) Report {
 	f := New()
 	c.run(f, ttls)
-	r := f.Report()
-	r.Advise(30)
-	return r
+	return f.Report(30)
 }
 
 // TestPredicts has what a rule makes of a herd and of a storm: as few queries as their
@@ -223,7 +221,7 @@ func TestUntold(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := New()
 			tt.do(f)
-			got := f.Report().Untold
+			got := f.Report(30).Untold
 			if len(got) != len(tt.want) {
 				t.Fatalf("%q, want %q", got, tt.want)
 			}
@@ -245,7 +243,7 @@ func TestClockGoesBack(t *testing.T) {
 		c.fleet("herd.linkerd.svc.cluster.local.", 100, time.Second, 30*time.Second, 0, 30)
 		c.run(f, false)
 	}
-	r := f.Report()
+	r := f.Report(30)
 	if r.Backwards != 2 {
 		t.Errorf("it went back %d times", r.Backwards)
 	}
@@ -316,7 +314,7 @@ func TestSampled(t *testing.T) {
 	f := New()
 	f.questions[key{name, 1}] = &question{key: key{name, 1}, one: 4, callers: map[netip.Addr]*caller{}}
 	c.run(f, false)
-	r := f.Report()
+	r := f.Report(30)
 	n := r.of(Herd, name)
 	if n == nil || !n.Estimate || math.Abs(float64(n.Clients)/4000-1) > 0.1 || n.Offset < 3000 {
 		t.Errorf("%+v", r.Findings)
@@ -377,7 +375,7 @@ func TestNothingFound(t *testing.T) {
 	} {
 		f := New()
 		f.Query(tt.at, netip.MustParseAddr("192.0.2.1"), "a.example.", 1)
-		r := f.Report()
+		r := f.Report(30)
 		for what, show := range map[string]func(*bytes.Buffer) error{
 			"text": func(b *bytes.Buffer) error { return r.Text(b) }, "page": func(b *bytes.Buffer) error { return r.HTML(b) },
 		} {
@@ -393,7 +391,7 @@ func TestNothingFound(t *testing.T) {
 func TestWiderIsSaid(t *testing.T) {
 	for name, want := range map[string]bool{`a\;b.c.example.`: true, "ab.c.example.": false} {
 		r := Report{Findings: []Finding{{Kind: Storm, Cure: true, Question: Question{Name: name}}}}
-		r.Advise(30)
+		r.advise(30)
 		var text bytes.Buffer
 		if err := r.Text(&text); err != nil || strings.Contains(text.String(), "wider than the name") != want {
 			t.Errorf("%s: %v\n%s", name, err, &text)

@@ -14,9 +14,9 @@ type Rule struct {
 	Wider    bool   `json:"wider,omitempty"` // than the names, which no Corefile can hold
 }
 
-// Advise adds the rules for the findings that a rule cures. floor is in seconds. Names
+// advise adds the rules for the findings that a rule cures. floor is in seconds. Names
 // that stand under one parent share a rule.
-func (r *Report) Advise(floor int) {
+func (r *Report) advise(floor int) {
 	under := map[string][]int{}
 	var parents []string
 	for i, n := range r.Findings {

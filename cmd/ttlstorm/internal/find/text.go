@@ -42,15 +42,10 @@ What this input cannot tell:
 {{end}}{{end}}`))
 
 var funcs = map[string]any{
-	"add":  func(a, b int) int { return a + b },
-	"sub":  func(a, b int) int { return a - b },
-	"took": took,
-	"count": func(n int, one, many string) string {
-		if n == 1 {
-			return "1 " + one
-		}
-		return grouped(n) + " " + many
-	},
+	"add":      func(a, b int) int { return a + b },
+	"sub":      func(a, b int) int { return a - b },
+	"took":     took,
+	"count":    count,
 	"indent":   func(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") },
 	"headline": headline,
 	"none": func(r *Report) string {
@@ -71,24 +66,42 @@ var funcs = map[string]any{
 	},
 }
 
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return grouped(n) + " " + many
+}
+
 // headline says in a line what a finding is.
 func headline(n Finding) string {
 	all := fmt.Sprintf("%s queries, %.3g %% of all", grouped(n.Queries), 100*n.Share)
-	if n.Kind == Storm {
-		if n.Clients == 1 {
-			return fmt.Sprintf("%s; 1 client asks again at once, %.0f queries a second", all, n.Rate)
-		}
-		return fmt.Sprintf("%s; %s clients ask again at once, %.0f queries a second", all, grouped(n.Clients), n.Rate)
-	}
-	follow, about := "come every", ""
+	who := grouped(n.Clients) + " clients"
 	if n.Estimate {
-		about = "about "
+		who = "about " + who
 	}
+	if n.Behind < n.Clients {
+		who += fmt.Sprintf(" behind %s", count(n.Behind, "address", "addresses"))
+	}
+	if n.Kind == Storm {
+		again := "ask again at once"
+		if n.Clients == 1 {
+			who, again = "1 client", "asks again at once"
+		}
+		if n.Period > 0 {
+			again += ", in bursts every " + took(n.Period)
+		}
+		return fmt.Sprintf("%s; %s %s, %.0f queries a second", all, who, again, n.Rate)
+	}
+	follow := "come every"
 	if n.Known {
 		follow = "follow TTLs, and come every"
 	}
-	return fmt.Sprintf("%s; %s%s clients %s %s, %d in the busiest second (%d by any offset), %.1f times the mean; dispersion %.1f",
-		all, about, grouped(n.Clients), follow, took(n.Period), n.Second, n.Offset, n.Ratio, n.Disperse)
+	if n.Kind == Short {
+		return fmt.Sprintf("%s; %s %s %s, %.0f queries a second", all, who, follow, took(n.Period), n.Rate)
+	}
+	return fmt.Sprintf("%s; %s %s %s, %d in the busiest second (%d by any offset), %.1f times the mean; dispersion %.1f",
+		all, who, follow, took(n.Period), n.Second, n.Offset, n.Ratio, n.Disperse)
 }
 
 // others says who else asks.
@@ -99,6 +112,9 @@ func others(o Others) string {
 	}
 	if o.Once > 0 {
 		parts = append(parts, grouped(o.Once)+" asked once")
+	}
+	if o.Left > 0 {
+		parts = append(parts, grouped(o.Left)+" left")
 	}
 	if o.Rest > 0 {
 		parts = append(parts, grouped(o.Rest)+" at no regular time")

@@ -1,0 +1,327 @@
+package find
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// behind has clients of one period behind addresses, so many behind each.
+func (c *crowd) behind(name string, addresses, each int, within, period time.Duration, ttl int64) {
+	at := c.upTo(period)
+	for range addresses {
+		from := c.host()
+		for range each {
+			c.add(actor{at: at + c.upTo(within), from: from, name: name, ttl: ttl, wait: func(time.Duration) time.Duration {
+				return period + time.Millisecond
+			}})
+		}
+	}
+}
+
+// bursts are clients that spin for a while, as a cache that is out of date has them do, in
+// every period.
+func (c *crowd) bursts(name string, n int, length, period, trip time.Duration, ttl int64) {
+	for range n {
+		at := c.upTo(time.Second)
+		c.add(actor{at: at, from: c.host(), name: name, ttl: ttl, wait: func(now time.Duration) time.Duration {
+			if into := (now - at) % period; into > length {
+				return period - into
+			}
+			return trip/2 + c.upTo(trip)
+		}})
+	}
+}
+
+// besides has the clients of the crowd so far ask a name now and then.
+func (c *crowd) besides(name string, every time.Duration) {
+	for _, a := range c.actors {
+		wait := func(time.Duration) time.Duration { return time.Duration(c.r.ExpFloat64() * float64(every)) }
+		defer c.add(actor{at: wait(0), from: a.from, name: name, ttl: a.ttl, wait: wait})
+	}
+}
+
+// from has a fleet come and go between two times, one after the other.
+func (c *crowd) from(name string, n int, first, last, stays, period time.Duration) {
+	for i := range n {
+		comes := first + (last-first)*time.Duration(i)/time.Duration(n)
+		goes := comes + stays
+		due := (comes/period + 1) * period // in step with those who are there
+		c.add(actor{at: due, from: c.host(), name: name, ttl: -1, wait: func(at time.Duration) time.Duration {
+			if at+period > goes {
+				return c.length
+			}
+			return period + time.Millisecond
+		}})
+	}
+}
+
+// TestRealHerds has herds as networks and programs make them. Each is found, with about as
+// many clients as there are, and with its period.
+func TestRealHerds(t *testing.T) {
+	const name = "herd.shop.svc.cluster.local."
+	const half, period = 30 * time.Second, 30 * time.Second
+	for _, tt := range []struct {
+		name    string
+		clients int
+		period  time.Duration
+		off     float64 // part of the clients that may be missing or too many
+		ttls    bool    // whether the case holds with TTLs, too
+		add     func(c *crowd)
+	}{
+		{"each asks another time in 100 s", 200, period, 0.1, true, func(c *crowd) {
+			c.fleet(name, 200, time.Second, period, 20*time.Millisecond, 30)
+			c.besides(name, 100*time.Second)
+		}},
+		{"each asks another time in 40 s", 200, period, 0.1, true, func(c *crowd) {
+			c.fleet(name, 200, time.Second, period, 20*time.Millisecond, 30)
+			c.besides(name, 40*time.Second)
+		}},
+		{"30 % of the lines are missing", 200, period, 0.1, true, func(c *crowd) {
+			c.fleet(name, 200, time.Second, period, 20*time.Millisecond, 30)
+			c.seen = 0.7
+		}},
+		{"10 % are missing, and each asks another time", 200, period, 0.1, true, func(c *crowd) {
+			c.fleet(name, 200, time.Second, period, 20*time.Millisecond, 30)
+			c.besides(name, 100*time.Second)
+			c.seen = 0.9
+		}},
+		{"each asks twice, as the last second of a cache has them do", 200, period, 0.1, false, func(c *crowd) {
+			at := c.upTo(period)
+			for range 200 {
+				begins := at + c.upTo(time.Second)
+				c.add(actor{at: begins, from: c.host(), name: name, ttl: -1, wait: func(at time.Duration) time.Duration {
+					if (at-begins)%period == 0 {
+						return 1500 * time.Millisecond
+					}
+					return period - 1500*time.Millisecond
+				}})
+			}
+		}},
+		{"among others of the same period, some of whom come with it", 200, period, 0.2, false, func(c *crowd) {
+			c.fleet(name, 200, time.Second, period, 20*time.Millisecond, -1)
+			c.fleet(name, 300, period, period, 0, -1)
+		}},
+		{"some came during the input", 200, period, 0.1, false, func(c *crowd) {
+			c.from(name, 100, 0, time.Second, time.Hour, period)
+			c.from(name, 100, time.Minute, 4*time.Minute, time.Hour, period)
+		}},
+		{"some left during the input", 100, period, 0.1, false, func(c *crowd) {
+			c.from(name, 100, 0, time.Second, time.Hour, period)
+			c.from(name, 100, 0, time.Minute, 2*time.Minute, period)
+		}},
+		{"behind ten addresses", 400, period, 0.1, true, func(c *crowd) { c.behind(name, 10, 40, time.Second, period, 30) }},
+		{"behind one address", 100, period, 0.1, true, func(c *crowd) { c.behind(name, 1, 100, time.Second, period, 30) }},
+	} {
+		for _, ttls := range []bool{false, true} {
+			if ttls && !tt.ttls {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s, TTLs %t", tt.name, ttls), func(t *testing.T) {
+				for seed := range uint64(8) {
+					c := newCrowd(seed, 5*time.Minute+half)
+					tt.add(c)
+					r := reportOf(c, ttls)
+					n := r.of(Herd, name)
+					if n == nil || len(r.Findings) != 1 {
+						t.Fatalf("seed %d: %+v", seed, r.Findings)
+					}
+					if math.Abs(float64(n.Clients)/float64(tt.clients)-1) > tt.off {
+						t.Errorf("%d clients, want %d; beside them %s", n.Clients, tt.clients, others(n.Others))
+					}
+					if math.Abs(n.Period.Seconds()/tt.period.Seconds()-1) > 0.05 {
+						t.Errorf("a period of %v, want %v", n.Period, tt.period)
+					}
+					if !n.Cure || n.Known != ttls {
+						t.Errorf("cure %t, known %t: %s", n.Cure, n.Known, n.Why)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestNoHerd has what looks like a herd and is none.
+func TestNoHerd(t *testing.T) {
+	const name = "a.shop.svc.cluster.local."
+	for _, tt := range []struct {
+		name string
+		add  func(c *crowd)
+	}{
+		{"ten jobs of ten queries, each at its own time", func(c *crowd) {
+			for range 10 {
+				c.behind(name, 1, 10, 500*time.Millisecond, 30*time.Second, -1)
+			}
+		}},
+		{"clients of one period, at any time", func(c *crowd) { c.fleet(name, 500, 30*time.Second, 30*time.Second, 0, -1) }},
+		{"clients without a period", func(c *crowd) { c.independent(name, 500, 20*time.Second) }},
+		{"ten clients in step", func(c *crowd) { c.fleet(name, 10, time.Second, 30*time.Second, 0, -1) }},
+		{"one burst", func(c *crowd) { c.fleet(name, 500, time.Second, time.Hour, 0, -1) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for seed := range uint64(10) {
+				c := newCrowd(seed, 5*time.Minute)
+				tt.add(c)
+				if r := reportOf(c, false); len(r.Findings) > 0 {
+					t.Errorf("%s: %s", r.Findings[0].Kind, headline(r.Findings[0]))
+				}
+			}
+		})
+	}
+}
+
+// TestRealStorms has storms as programs make them, and what is said of each.
+func TestRealStorms(t *testing.T) {
+	const name = "storm.shop.svc.cluster.local."
+	for _, tt := range []struct {
+		name   string
+		add    func(c *crowd)
+		ttls   bool
+		cure   bool
+		period time.Duration
+		why    string
+	}{
+		{"in bursts, TTL 0", func(c *crowd) { c.bursts(name, 20, 2*time.Second, 30*time.Second, 5*time.Millisecond, 0) }, true, true, 30 * time.Second, "a TTL of 0"},
+		{"in bursts", func(c *crowd) { c.bursts(name, 20, 2*time.Second, 30*time.Second, 5*time.Millisecond, 0) }, false, true, 30 * time.Second, "if it is 0 a rule helps"},
+		{"many behind one address, at any time", func(c *crowd) { c.behind(name, 2, 400, 30*time.Second, 30*time.Second, 30) }, false, true, 0, "many clients behind it"},
+		{"many behind one address, TTLs", func(c *crowd) { c.behind(name, 2, 400, 30*time.Second, 30*time.Second, 30) }, true, false, 0, "many clients behind it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCrowd(2, 5*time.Minute)
+			tt.add(c)
+			r := reportOf(c, tt.ttls)
+			n := r.of(Storm, name)
+			if n == nil || len(r.Findings) != 1 {
+				t.Fatalf("%+v", r.Findings)
+			}
+			if n.Cure != tt.cure || !strings.Contains(n.Why, tt.why) {
+				t.Errorf("cure %t: %s", n.Cure, n.Why)
+			}
+			if n.Period.Round(time.Second) != tt.period {
+				t.Errorf("a period of %v, want %v", n.Period, tt.period)
+			}
+		})
+	}
+}
+
+// TestShortTTLs has clients that come after a few seconds: none is a storm, and few are a herd.
+func TestShortTTLs(t *testing.T) {
+	const name = "short.shop.svc.cluster.local."
+	for _, tt := range []struct {
+		ttl   int64
+		ttls  bool
+		found bool
+		why   string
+	}{
+		{1, false, true, "as those do that follow so short a TTL"},
+		{2, false, true, "as those do that follow so short a TTL"},
+		{5, false, false, ""}, // may be pollers
+		{1, true, true, "keep the TTLs"},
+		{5, true, true, "keep the TTLs"},
+		{30, true, false, ""},
+	} {
+		t.Run(fmt.Sprintf("TTL %d, seen %t", tt.ttl, tt.ttls), func(t *testing.T) {
+			c := newCrowd(3, 5*time.Minute)
+			period := time.Duration(tt.ttl) * time.Second
+			c.fleet(name, 100, period, period, 20*time.Millisecond, tt.ttl)
+			r := reportOf(c, tt.ttls)
+			if !tt.found {
+				if len(r.Findings) > 0 {
+					t.Errorf("%+v", r.Findings)
+				}
+				return
+			}
+			n := r.of(Short, name)
+			if n == nil || len(r.Findings) != 1 || !n.Cure || !strings.Contains(n.Why, tt.why) || n.Clients != 100 || len(r.Rules) != 1 {
+				t.Fatalf("%+v", r.Findings)
+			}
+			if err := r.Predict(30, 1); err != nil {
+				t.Fatal(err)
+			}
+			if p := r.Findings[0].Predict; p == nil || p.Rate > 100./33 || p.Before != int(tt.ttl) {
+				t.Errorf("predicted %+v", p)
+			}
+		})
+	}
+}
+
+// TestShortEnough has clients whose TTL a floor does not even double.
+func TestShortEnough(t *testing.T) {
+	for floor, want := range map[int]int{9: 0, 11: 1} {
+		c := newCrowd(3, 5*time.Minute)
+		c.fleet("short.shop.svc.cluster.local.", 100, 5*time.Second, 5*time.Second, 0, 5)
+		f := New()
+		c.run(f, true)
+		if r := f.Report(floor); len(r.Findings) != want {
+			t.Errorf("FLOOR %d: %+v", floor, r.Findings)
+		}
+	}
+}
+
+// TestWhoElse has the clients that are in no finding: those who left, and those who have
+// the period of a herd at other times.
+func TestWhoElse(t *testing.T) {
+	const name = "herd.shop.svc.cluster.local."
+	c := newCrowd(1, 5*time.Minute)
+	c.from(name, 100, 0, time.Second, time.Hour, 30*time.Second)
+	c.from(name, 40, 0, time.Minute, 2*time.Minute, 30*time.Second)
+	c.fleet(name, 200, 30*time.Second, 30*time.Second, 0, -1)
+	r := reportOf(c, false)
+	n := r.of(Herd, name)
+	if n == nil {
+		t.Fatal("no herd")
+	}
+	if o := n.Others; o.Left != 40 || len(o.Regular) != 1 || math.Abs(float64(o.Regular[0].Clients)-200) > 20 || o.Rest > 5 || n.Followers != n.Clients+o.Regular[0].Clients {
+		t.Errorf("%d of %d, and %+v", n.Clients, n.Followers, o)
+	}
+}
+
+// TestRhythm has the period of one client by the times at which it asks, in seconds.
+func TestRhythm(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		at     []float64
+		period float64
+	}{
+		{"every 30 s", []float64{0, 30, 60, 90}, 30},
+		{"too few", []float64{0, 30, 60}, 0},
+		{"and in between", []float64{0, 30, 41, 60, 90, 97, 120, 150}, 30},
+		{"some are missing", []float64{0, 30, 90, 120, 210, 240}, 30},
+		{"twice each time", []float64{0, 1.5, 30, 31.5, 60, 61.5, 90, 91.5}, 30},
+		{"no period", []float64{0, 3, 17, 26, 58, 61, 100, 133, 141}, 0},
+		{"longer and longer", []float64{0, 1, 3, 7, 15, 31, 63}, 0},
+	} {
+		var c caller
+		for _, at := range tt.at {
+			c.ask(int64(at*1e6), 0)
+		}
+		if got := c.period().Seconds(); math.Abs(got-tt.period) > 0.02*tt.period {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.period)
+		}
+	}
+}
+
+// TestWaiting tells a client that waits for each answer from many behind one address.
+func TestWaiting(t *testing.T) {
+	for _, trip := range []time.Duration{200 * time.Microsecond, 5 * time.Millisecond, 100 * time.Millisecond} {
+		for name, wait := range map[string]func(c *crowd) time.Duration{
+			"true":  func(c *crowd) time.Duration { return time.Duration(float64(trip) * math.Exp(0.5*c.r.NormFloat64())) },
+			"false": func(c *crowd) time.Duration { return time.Duration(c.r.ExpFloat64() * float64(trip)) },
+		} {
+			c := newCrowd(1, 0)
+			var one caller
+			at := time.Duration(0)
+			for range 2000 {
+				one.ask(at.Microseconds(), 0)
+				at += wait(c)
+			}
+			q := question{callers: map[netip.Addr]*caller{{}: &one}}
+			if got := fmt.Sprint(q.waiting()); got != name {
+				t.Errorf("round trip %v: %s, %d of %d early", trip, got, one.early, one.short)
+			}
+		}
+	}
+}
