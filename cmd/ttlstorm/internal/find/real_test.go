@@ -49,7 +49,7 @@ func (c *crowd) from(name string, n int, first, last, stays, period time.Duratio
 	for i := range n {
 		comes := first + (last-first)*time.Duration(i)/time.Duration(n)
 		goes := comes + stays
-		due := (comes/period + 1) * period // in step with those who are there
+		due := comes.Truncate(period) + period // in step with those who are there
 		c.add(actor{at: due, from: c.host(), name: name, ttl: -1, wait: func(at time.Duration) time.Duration {
 			if at+period > goes {
 				return c.length

@@ -82,7 +82,8 @@ type series struct {
 
 // longest returns the longest series in the times.
 func longest(at []float64, period float64) (best series) {
-	var ending [waits + 1]series // in each
+	var room [waits + 1]series
+	ending := room[:0] // in each
 	for j := range at {
 		end := series{n: 1}
 		for i := range j {
@@ -101,7 +102,7 @@ func longest(at []float64, period float64) (best series) {
 				end = s
 			}
 		}
-		ending[j] = end
+		ending = append(ending, end)
 		if end.more(best) {
 			best = end
 		}

@@ -81,7 +81,7 @@ func headline(n Finding) string {
 		who = "about " + who
 	}
 	if n.Behind < n.Clients {
-		who += fmt.Sprintf(" behind %s", count(n.Behind, "address", "addresses"))
+		who += " behind " + count(n.Behind, "address", "addresses")
 	}
 	if n.Kind == Storm {
 		again := "ask again at once"
