@@ -189,6 +189,9 @@ func (n *finding) look(inputs []*input, size int64, stderr io.Writer) (find.Repo
 		return find.Report{}, err
 	}
 	r := f.Report(n.floor)
+	for _, in := range inputs {
+		r.Inputs = append(r.Inputs, in.name)
+	}
 	return r, r.Predict(n.floor, n.replays)
 }
 

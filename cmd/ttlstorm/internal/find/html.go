@@ -7,7 +7,9 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 //go:embed report.html
@@ -25,24 +27,42 @@ func htmlFuncs() template.FuncMap {
 			most = max(most, slices.Max(append([]int{1}, n.Predict.Seconds...)))
 		}
 		return most
-	}}
+	}, "input": input, "step": step, "seconds": func(s []int) string { return took(time.Duration(len(s)) * time.Second) }}
 	maps.Copy(all, funcs)
 	return all
 }
 
-// bars draws the queries per second of up to two minutes, against the most that is shown.
-// It is a path of SVG in a picture that is 600 wide and 100 high.
-func bars(seconds []int, most int) template.HTMLAttr {
-	if len(seconds) > 2*lastMinute {
-		seconds = seconds[len(seconds)-2*lastMinute:]
+// input is the name of a file as it can be shown.
+func input(name string) string {
+	if name == "-" {
+		return "standard input"
 	}
+	if strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
+// widest is how many bars a picture has at most.
+const widest = 240
+
+// step is how many seconds a bar stands for.
+func step(seconds []int) int { return max((len(seconds)+widest-1)/widest, 1) }
+
+// bars draws the queries per second, against the most that is shown. Where a bar stands for
+// several seconds, it is the busiest of them. It is a path of SVG in a picture that is 600
+// wide and 100 high.
+func bars(seconds []int, most int) template.HTMLAttr {
 	var d strings.Builder
-	width := 600 / float64(max(len(seconds), 1))
-	for i, n := range seconds {
-		if n > 0 {
+	every := step(seconds)
+	width := 600 * float64(every) / float64(max(len(seconds), 1))
+	i := 0.
+	for some := range slices.Chunk(seconds, every) {
+		if n := slices.Max(some); n > 0 {
 			height := max(100*float64(n)/float64(most), 1) // one query is seen, too
-			fmt.Fprintf(&d, "M%.1f 100h%.1fv-%.1fh-%.1fz", float64(i)*width, width*0.8, height, width*0.8)
+			fmt.Fprintf(&d, "M%.1f 100h%.1fv-%.1fh-%.1fz", i*width, width*0.8, height, width*0.8)
 		}
+		i++
 	}
 	return template.HTMLAttr(`d="` + d.String() + `"`) // #nosec G203 -- numbers
 }

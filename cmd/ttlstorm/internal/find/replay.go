@@ -22,7 +22,7 @@ type Predict struct {
 	Stale  int     `json:"stale"` // seconds for which a client may go on with a removed endpoint, at most
 	Before int     `json:"stale_before"`
 
-	Seconds []int `json:"seconds"` // queries in each second of its last minute
+	Seconds []int `json:"seconds"` // queries in each of its last seconds, which are as many as of the finding, or those of five minutes
 }
 
 // What a replay takes.
@@ -75,7 +75,8 @@ func (n *Finding) predict(floor int, seed uint64) (p Predict, ok bool, err error
 		Floor: floor, Rate: span.Mean * float64(scale), Second: span.Second * scale, Ratio: span.SecondRatio,
 		Stale: int(max(ttl, uint32(math.Ceil(float64(floor)*1.5)))), Before: int(ttl), // #nosec G115 -- small
 	}
-	for s := int(replay/time.Second) - lastMinute; s < int(replay/time.Second); s++ {
+	end := int(replay / time.Second)
+	for s := max(end-max(len(n.Seconds), lastMinute), 60*settled); s < end; s++ {
 		p.Seconds = append(p.Seconds, res.Record.Span(s, s+1).Queries*scale)
 	}
 	return p, true, nil
@@ -92,7 +93,8 @@ func bubble(f func()) {
 func (r *Report) Predict(floor, most int) error {
 	for i := range r.Findings {
 		if i >= most {
-			return nil
+			r.Findings[i].skipped = true
+			continue
 		}
 		p, ok, err := r.Findings[i].predict(floor, 1)
 		if err != nil {

@@ -15,14 +15,24 @@ type Kind string
 
 // The kinds.
 const (
-	Storm Kind = "storm"     // clients ask again as soon as they have an answer
-	Herd  Kind = "herd"      // many clients ask in step
-	Short Kind = "short TTL" // clients ask again after a few seconds
+	Storm Kind = "storm" // clients ask again as soon as they have an answer
+	Herd  Kind = "herd"  // many clients ask in step
+	Short Kind = "short" // clients ask again after a few seconds, as for a short TTL
 )
+
+// Title is the kind in words.
+func (k Kind) Title() string {
+	if k == Short {
+		return "short TTL"
+	}
+	return string(k)
+}
 
 // Report is what was found, the most harmful finding first. Lengths of time are in
 // nanoseconds in JSON.
 type Report struct {
+	Inputs    []string      `json:"inputs"` // their names, which the caller knows
+	Begin     time.Time     `json:"begin"`  // of the first query; the zero time if it is not known
 	Queries   int           `json:"queries"`
 	Untimed   int           `json:"untimed"` // queries without a time
 	Answers   int           `json:"answers"` // that were seen
@@ -70,8 +80,12 @@ type Finding struct {
 	Seconds []int    `json:"seconds"` // queries in each of the last ones: of a herd those of its clients, of a storm all
 	Predict *Predict `json:"prediction,omitempty"`
 
-	starts []time.Duration
+	starts  []time.Duration
+	skipped bool // it was not replayed, as there are too many
 }
+
+// Skipped tells whether a finding that a rule cures was not replayed since others came first.
+func (f *Finding) Skipped() bool { return f.skipped && f.Cure }
 
 // Others are the clients of a question beside those of a finding.
 type Others struct {
@@ -97,6 +111,7 @@ const (
 // seconds.
 func (f *Finder) Report(floor int) Report {
 	r := Report{
+		Inputs: []string{}, Begin: f.begin,
 		Queries: f.queries, Untimed: f.untimed, Answers: f.answers, Length: f.length(), Backwards: int(f.epoch),
 		Findings: []Finding{}, Rules: []Rule{}, Busiest: []Question{}, Untold: f.untold(),
 	}
@@ -371,7 +386,7 @@ func (f *Finder) untold() []string {
 	if f.queries > f.untimed && f.told == 0 {
 		say("the input has no TTLs, so that clients with a period of their own look like those that follow a TTL of that length; dnstap and pcap have TTLs")
 	}
-	if limit := f.length() / (fewWaits + 1); f.queries > f.untimed && limit < 5*time.Minute {
+	if limit := f.length() / fewWaits; f.queries > f.untimed && limit < 5*time.Minute {
 		say("it takes %v, so that clients which wait for more than %v cannot be told", f.length().Round(time.Second), limit.Round(time.Second))
 	}
 	if f.epoch > 0 {

@@ -106,7 +106,7 @@ func TestPredicts(t *testing.T) {
 		if float64(p.Second) > math.Ceil(1.2*most) {
 			t.Errorf("the %s will have %d in the busiest second", n.Kind, p.Second)
 		}
-		if p.Stale != 45 || len(p.Seconds) != lastMinute {
+		if p.Stale != 45 || len(p.Seconds) != max(len(n.Seconds), lastMinute) {
 			t.Errorf("the %s: %+v", n.Kind, p)
 		}
 	}
@@ -204,7 +204,7 @@ func TestUntold(t *testing.T) {
 		want []string
 	}{
 		{"no times", func(f *Finder) { query(f, time.Time{}) }, []string{"1 of 1 queries have no time"}},
-		{"no TTLs, and short", func(f *Finder) { query(f, begin); query(f, begin.Add(time.Minute)) }, []string{"no TTLs", "wait for more than 15s"}},
+		{"no TTLs, and short", func(f *Finder) { query(f, begin); query(f, begin.Add(time.Minute)) }, []string{"no TTLs", "wait for more than 20s"}},
 		{"no TTLs, and long", func(f *Finder) { query(f, begin); query(f, begin.Add(time.Hour)) }, []string{"no TTLs"}},
 		{"the clock goes back", func(f *Finder) {
 			query(f, begin)
@@ -384,6 +384,54 @@ func TestNothingFound(t *testing.T) {
 				t.Errorf("%s: the %s is %v\n%s", tt.name, what, err, &b)
 			}
 		}
+	}
+}
+
+// TestManyFindings has a text that stays short: the most harmful findings, the others as a
+// number, and a reason why the last were not run through the rule.
+func TestManyFindings(t *testing.T) {
+	c := newCrowd(8, 3*time.Minute)
+	for range 30 {
+		c.fleet(c.name(), 20, time.Second, 20*time.Second, 0, -1)
+	}
+	r := reportOf(c, false)
+	if err := r.Predict(30, 2); err != nil || len(r.Findings) != 30 {
+		t.Fatal(len(r.Findings), err)
+	}
+	var text bytes.Buffer
+	if err := r.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	for want, times := range map[string]int{
+		"herd at A ": 20, "10 findings more; -html and -json have all of them.": 1, "   # 1, 2, 3, 4, 5, 6, 7, 8 and 22 more\n": 1,
+		"with 30s: ": 2, "-replays has more of them run": 18,
+	} {
+		if got := strings.Count(text.String(), want); got != times {
+			t.Errorf("%q is there %d times, want %d:\n%s", want, got, times, &text)
+		}
+	}
+}
+
+// TestPageSaysOfWhat has a page that names its inputs and the time, and pictures of as many
+// seconds as there are, however long the period.
+func TestPageSaysOfWhat(t *testing.T) {
+	c := newCrowd(8, 30*time.Minute)
+	c.fleet("slow.shop.svc.cluster.local.", 50, time.Second, 4*time.Minute, 0, -1)
+	r := reportOf(c, false)
+	r.Inputs = []string{"coredns-1.log", "-", "a\x1bb"}
+	var page bytes.Buffer
+	if err := r.HTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"coredns-1.log, standard input, &#34;a\\x1bb&#34;, from 14 November 2023, 22:1", "the last 16m4s, queries in the busiest of 5 seconds",
+	} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("no %q in\n%s", want, &page)
+		}
+	}
+	if n := strings.Count(page.String(), "h2.5v-"); n < 4 {
+		t.Errorf("%d bars, want those of four rounds\n%s", n, &page)
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 func (r *Report) Text(w io.Writer) error { return text.Execute(w, r) }
 
 var text = template.Must(template.New("text").Funcs(funcs).Parse(`{{count .Queries "query" "queries"}} in {{took .Length}}{{if .Answers}}, {{count .Answers "answer" "answers"}} seen{{end}}. {{with .Findings}}{{count (len .) "finding" "findings"}}, the most harmful first:{{else}}{{none .}}{{end}}
-{{range $i, $n := .Findings}}
-{{add $i 1}}. {{.Kind}} at {{.Type}} {{.Name}}
+{{range $i, $n := first .Findings}}
+{{add $i 1}}. {{.Kind.Title}} at {{.Type}} {{.Name}}
    {{headline $n}}
    {{.Why}}
 {{- if .TTLs}}
@@ -25,12 +25,16 @@ var text = template.Must(template.New("text").Funcs(funcs).Parse(`{{count .Queri
    beside them: {{.}}{{end}}
 {{- with .Predict}}
    with {{.Floor}}s{{if and (eq $n.Kind "storm") (not $n.Known)}}, if the TTL is 0{{end}}: {{printf "%.1f" $n.Rate}} -> {{printf "%.1f" .Rate}} queries a second, {{$n.Second}} -> {{.Second}} in the busiest; a removed endpoint may be used for {{.Before}} -> {{.Stale}} s
-{{- end}}
+{{- end}}{{if $n.Skipped}}
+   not run through the rule; -replays has more of them run{{end}}
+{{end}}
+{{- with more .Findings}}
+{{.}}
 {{end}}
 {{- with .Rules}}
 For the server block of these names:
 {{range .}}
-{{indent .Line}}   # {{range $i, $n := .Findings}}{{if $i}}, {{end}}{{add $n 1}}{{end}}{{if .Wider}}; wider than the name, which no Corefile can hold{{end}}
+{{indent .Line}}   # {{numbers .Findings}}{{if .Wider}}; wider than the name, which no Corefile can hold{{end}}
 {{end}}{{end}}
 {{- if and (not .Findings) .Busiest}}
 Asked most:
@@ -54,6 +58,9 @@ var funcs = map[string]any{
 		}
 		return fmt.Sprintf("No storm, and no herd of %d clients or more.", herdClients)
 	},
+	"first":    func(all []Finding) []Finding { return all[:min(len(all), textMost)] },
+	"more":     more,
+	"numbers":  numbers,
 	"sentence": func(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." },
 	"others":   others,
 	"percent":  func(share float64) string { return fmt.Sprintf("%.3g %%", 100*share) },
@@ -100,8 +107,34 @@ func headline(n Finding) string {
 	if n.Kind == Short {
 		return fmt.Sprintf("%s; %s %s %s, %.0f queries a second", all, who, follow, took(n.Period), n.Rate)
 	}
-	return fmt.Sprintf("%s; %s %s %s, %d in the busiest second (%d by any offset), %.1f times the mean; dispersion %.1f",
-		all, who, follow, took(n.Period), n.Second, n.Offset, n.Ratio, n.Disperse)
+	return fmt.Sprintf("%s; %s %s %s, %s queries in the busiest second of the clock, which is %.1f times the mean, and %s in the busiest wherever it begins; dispersion %.1f (by chance 1)",
+		all, who, follow, took(n.Period), grouped(n.Second), n.Ratio, grouped(n.Offset), n.Disperse)
+}
+
+const (
+	textMost = 20 // findings in the text
+	listMost = 8  // numbers in a list of those
+)
+
+// more says where the findings are that the text does not show.
+func more(all []Finding) string {
+	if len(all) <= textMost {
+		return ""
+	}
+	return fmt.Sprintf("%s more; -html and -json have all of them.", count(len(all)-textMost, "finding", "findings"))
+}
+
+// numbers lists findings by their place.
+func numbers(findings []int) string {
+	var out []string
+	for _, i := range findings[:min(len(findings), listMost)] {
+		out = append(out, strconv.Itoa(i+1))
+	}
+	s := strings.Join(out, ", ")
+	if rest := len(findings) - listMost; rest > 0 {
+		s += fmt.Sprintf(" and %d more", rest)
+	}
+	return s
 }
 
 // others says who else asks.
