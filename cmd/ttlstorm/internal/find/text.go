@@ -13,7 +13,7 @@ import (
 // Text writes a report for people.
 func (r *Report) Text(w io.Writer) error { return text.Execute(w, r) }
 
-var text = template.Must(template.New("text").Funcs(funcs).Parse(`{{count .Queries "query" "queries"}} in {{took .Length}}{{if .Answers}}, {{count .Answers "answer" "answers"}} seen{{end}}. {{with .Findings}}{{count (len .) "finding" "findings"}}, the most harmful first:{{else}}{{none .}}{{end}}
+var text = template.Must(template.New("text").Funcs(funcs).Parse(`{{count .Queries "query" "queries"}}{{if lt .Untimed .Queries}} in {{took .Length}}{{end}}{{if .Answers}}, {{count .Answers "answer" "answers"}} seen{{end}}. {{with .Findings}}{{count (len .) "finding" "findings"}}, the most harmful first:{{else}}{{none .}}{{end}}
 {{range $i, $n := first .Findings}}
 {{add $i 1}}. {{.Kind.Title}} at {{.Type}} {{.Name}}
    {{headline $n}}
