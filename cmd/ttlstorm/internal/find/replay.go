@@ -22,7 +22,7 @@ type Predict struct {
 	Stale  int     `json:"stale"` // seconds for which a client may go on with a removed endpoint, at most
 	Before int     `json:"stale_before"`
 
-	Seconds []int `json:"seconds"` // queries in each of its last seconds, which are as many as of the finding, or those of five minutes
+	Seconds []int `json:"seconds"` // queries in each of its last seconds, as many as of the finding, of five minutes at most
 }
 
 // What a replay takes.
@@ -76,7 +76,7 @@ func (n *Finding) predict(floor int, seed uint64) (p Predict, ok bool, err error
 		Stale: int(max(ttl, uint32(math.Ceil(float64(floor)*1.5)))), Before: int(ttl), // #nosec G115 -- small
 	}
 	end := int(replay / time.Second)
-	for s := max(end-max(len(n.Seconds), lastMinute), 60*settled); s < end; s++ {
+	for s := max(end-len(n.Seconds), 60*settled); s < end; s++ {
 		p.Seconds = append(p.Seconds, res.Record.Span(s, s+1).Queries*scale)
 	}
 	return p, true, nil

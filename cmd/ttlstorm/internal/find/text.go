@@ -24,7 +24,7 @@ var text = template.Must(template.New("text").Funcs(funcs).Parse(`{{count .Queri
 {{- with others .Others}}
    beside them: {{.}}{{end}}
 {{- with .Predict}}
-   with {{.Floor}}s{{if and (eq $n.Kind "storm") (not $n.Known)}}, if the TTL is 0{{end}}: {{printf "%.1f" $n.Rate}} -> {{printf "%.1f" .Rate}} queries a second, {{$n.Second}} -> {{.Second}} in the busiest; a removed endpoint may be used for {{.Before}} -> {{.Stale}} s
+   with {{.Floor}}s{{if and (eq $n.Kind "storm") (not $n.Known)}}, if the TTL is 0{{end}}: {{rate $n.Rate}} -> {{rate .Rate}} queries a second, {{$n.Second}} -> {{.Second}} in the busiest; a removed endpoint may be used for {{.Before}} -> {{.Stale}} s
 {{- end}}{{if $n.Skipped}}
    not run through the rule; -replays has more of them run{{end}}
 {{end}}
@@ -58,6 +58,7 @@ var funcs = map[string]any{
 		}
 		return fmt.Sprintf("No storm, and no herd of %d clients or more.", herdClients)
 	},
+	"rate":     rate,
 	"first":    func(all []Finding) []Finding { return all[:min(len(all), textMost)] },
 	"more":     more,
 	"numbers":  numbers,
@@ -153,6 +154,14 @@ func others(o Others) string {
 		parts = append(parts, grouped(o.Rest)+" at no regular time")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// rate writes queries a second.
+func rate(r float64) string {
+	if r < 1 {
+		return fmt.Sprintf("%.2f", r)
+	}
+	return fmt.Sprintf("%.1f", r)
 }
 
 // took writes a length of time, in no more detail than it deserves.
