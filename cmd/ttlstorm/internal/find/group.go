@@ -15,7 +15,7 @@ type group struct {
 	told    bool          // they are known to keep TTLs; otherwise they may have a period of their own
 	of      int           // each member stands for so many
 	partly  bool          // many of them come less often than that
-	left    int           // members that came as long as they were there
+	left    []member      // came as long as they were there
 	beat
 }
 
@@ -131,7 +131,7 @@ func newGroup(members []member, one uint32) group {
 	missing := 0
 	for _, m := range members {
 		if (end-m.last)/milli > 2*max(m.period.Milliseconds(), g.period.Milliseconds(), int64(slices.Max(m.recent()))) {
-			g.left += m.size()
+			g.left = append(g.left, m)
 			continue
 		}
 		g.clients = append(g.clients, m)

@@ -279,6 +279,29 @@ func TestWhoElse(t *testing.T) {
 	}
 }
 
+// TestWhoKeepsTTLs has a name with nothing wrong: who of its clients keeps TTLs, and who
+// does not.
+func TestWhoKeepsTTLs(t *testing.T) {
+	const name = "a.shop.svc.cluster.local."
+	c := newCrowd(1, 5*time.Minute)
+	c.fleet(name, 50, 20*time.Second, 20*time.Second, 0, 20)
+	c.fleet(name, 30, 13*time.Second, 13*time.Second, 0, 20)
+	c.independent(name, 10, 20*time.Second)
+	for range 5 {
+		c.add(actor{at: c.upTo(time.Minute), from: c.host(), name: name, ttl: 20, wait: func(time.Duration) time.Duration { return time.Hour }})
+	}
+	r := reportOf(c, true)
+	if len(r.Findings) > 0 || len(r.Busiest) != 1 {
+		t.Fatalf("%+v", r)
+	}
+	if got, want := others(r.Busiest[0].Clients), "50 every 20s as TTLs say, 30 every 13s, 5 asked once, 10 at no regular time"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if p := r.Busiest[0].Clients.Regular; len(p[0].Examples) != shown || !p[0].Known || p[1].Known {
+		t.Errorf("%+v", p)
+	}
+}
+
 // TestRhythm has the period of one client by the times at which it asks, in seconds.
 func TestRhythm(t *testing.T) {
 	for _, tt := range []struct {

@@ -3,6 +3,7 @@ package find
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -39,7 +40,7 @@ type Report struct {
 	Length    time.Duration `json:"length_ns"`
 	Findings  []Finding     `json:"findings"`
 	Rules     []Rule        `json:"rules"`     // of a Corefile, for the findings that a rule cures
-	Busiest   []Question    `json:"busiest"`   // the questions that are asked most, whatever is wrong with them
+	Busiest   []Asked       `json:"busiest"`   // the questions that are asked most
 	Untold    []string      `json:"untold"`    // what the input cannot tell
 	Backwards int           `json:"backwards"` // how often the clock went back
 }
@@ -72,8 +73,8 @@ type Finding struct {
 	Estimate  bool          `json:"estimate,omitempty"`  // of the clients, only a part was looked at
 	Partly    bool          `json:"partly,omitempty"`    // they ask other servers as well, so that they are more
 	Known     bool          `json:"follow_ttls"`         // they were seen to keep TTLs; otherwise the period may be their own
-	Others    Others        `json:"others"`
-	Examples  []netip.Addr  `json:"examples"` // some of the clients
+	Others    Habits        `json:"others"`              // of the clients beside those
+	Examples  []netip.Addr  `json:"examples"`            // some of the clients
 
 	Cure    bool     `json:"cure"`    // a rule helps
 	Why     string   `json:"why"`     // it does, or it does not
@@ -87,18 +88,28 @@ type Finding struct {
 // Skipped tells whether a finding that a rule cures was not replayed since others came first.
 func (f *Finding) Skipped() bool { return f.skipped && f.Cure }
 
-// Others are the clients of a question beside those of a finding.
-type Others struct {
+// Habits are what clients of a question do: those in no finding, or all.
+type Habits struct {
 	Once    int      `json:"once"`    // asked once
-	Regular []Period `json:"regular"` // come back with a period of their own
+	Regular []Period `json:"regular"` // come back with a period
 	Left    int      `json:"left"`    // did so, and are gone
-	Rest    int      `json:"rest"`    // come back without one
+	AtOnce  int      `json:"at_once"` // ask again at once
+	Rest    int      `json:"rest"`    // come back without a period
 }
 
 // Period is a number of clients with a period.
 type Period struct {
-	Clients int           `json:"clients"`
-	Period  time.Duration `json:"period_ns"`
+	Clients  int           `json:"clients"`
+	Period   time.Duration `json:"period_ns"`
+	Known    bool          `json:"follow_ttls"` // they were seen to keep TTLs
+	Examples []netip.Addr  `json:"examples"`
+}
+
+// Asked is a question that is asked often, whatever is wrong with it, and by whom.
+type Asked struct {
+	Question
+	Clients  Habits `json:"clients"`
+	Estimate bool   `json:"estimate,omitempty"` // of the clients, only a part was looked at
 }
 
 const (
@@ -113,7 +124,7 @@ func (f *Finder) Report(floor int) Report {
 	r := Report{
 		Inputs: []string{}, Begin: f.begin,
 		Queries: f.queries, Untimed: f.untimed, Answers: f.answers, Length: f.length(), Backwards: int(f.epoch),
-		Findings: []Finding{}, Rules: []Rule{}, Busiest: []Question{}, Untold: f.untold(),
+		Findings: []Finding{}, Rules: []Rule{}, Busiest: []Asked{}, Untold: f.untold(),
 	}
 	all := make([]*question, 0, len(f.questions))
 	for _, q := range f.questions {
@@ -123,10 +134,11 @@ func (f *Finder) Report(floor int) Report {
 		return cmp.Or(cmp.Compare(b.queries, a.queries), cmp.Compare(a.name, b.name), cmp.Compare(a.qtype, b.qtype))
 	})
 	for i, q := range all {
+		findings, groups := f.judge(q, floor)
+		r.Findings = append(r.Findings, findings...)
 		if i < mostAsked {
-			r.Busiest = append(r.Busiest, q.public())
+			r.Busiest = append(r.Busiest, Asked{q.public(), q.habits(groups, nil), q.one > 1})
 		}
-		r.Findings = append(r.Findings, f.judge(q, floor)...)
 	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(b.harm(), a.harm()), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type))
@@ -146,25 +158,25 @@ func (q *question) public() Question {
 	return Question{Name: q.name, Type: t, Queries: q.queries, Busiest: q.busiest}
 }
 
-// judge returns what is wrong with a question.
-func (f *Finder) judge(q *question, floor int) (out []Finding) {
+// judge returns what is wrong with a question, and its regular clients.
+func (f *Finder) judge(q *question, floor int) (out []Finding, groups []group) {
 	q.waits = q.waiting()
 	if s, ok := f.storm(q); ok {
 		out = append(out, s)
 	}
-	groups := q.groups(f)
+	groups = q.groups(f)
 	for i := range groups {
 		g := &groups[i]
 		if n, ok := f.herd(q, g, groups); ok {
-			return append(out, n) // those who are in step for another reason would be told by another rule
+			return append(out, n), groups // those who are in step for another reason would be told by another rule
 		}
 	}
 	for i := range groups {
 		if g := &groups[i]; g.short(floor) {
-			return append(out, f.short(q, g, groups))
+			return append(out, f.short(q, g, groups)), groups
 		}
 	}
-	return out
+	return out, groups
 }
 
 func (f *Finder) finding(q *question, kind Kind) Finding {
@@ -222,7 +234,7 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 	n.Seconds = q.minute()
 	n.Rate = float64(queries) / max(f.length().Seconds(), 1)
 	n.Examples = addresses(spin)
-	n.Others = othersOf(q, nil, spins)
+	n.Others = q.habits(nil, spins)
 	if len(pauses) > 0 {
 		n.Period = time.Duration(median(pauses)) * time.Millisecond
 	}
@@ -314,7 +326,7 @@ func (f *Finder) regular(kind Kind, q *question, g *group, groups []group) Findi
 	for _, m := range g.clients {
 		in[m.caller] = true
 	}
-	n.Others = othersOf(q, groups, in)
+	n.Others = q.habits(groups, in)
 	return n
 }
 
@@ -334,36 +346,43 @@ func (q *question) beside(f *Finder, g *group) (out []member) {
 	return out
 }
 
-// othersOf counts the clients of a question that are not in a finding.
-func othersOf(q *question, groups []group, in map[*caller]bool) Others {
-	o := Others{Regular: []Period{}}
+// habits counts the clients of a question by what they do, but for some.
+func (q *question) habits(groups []group, but map[*caller]bool) Habits {
+	h := Habits{Regular: []Period{}}
 	one := int(q.one)
-	regular := 0 // addresses
+	in := maps.Clone(but)
+	if in == nil {
+		in = map[*caller]bool{}
+	}
+	left := 0 // addresses
 	for i := range groups {
 		g := &groups[i]
-		clients := 0
+		var some []member
 		for _, m := range g.clients {
 			if !in[m.caller] {
-				clients += m.size()
-				regular++
+				in[m.caller] = true
+				some = append(some, m)
 			}
 		}
-		if clients > 0 {
-			o.Regular = append(o.Regular, Period{clients * one, g.period})
+		if len(some) > 0 {
+			h.Regular = append(h.Regular, Period{size(some) * one, g.period, g.told, addresses(some)})
 		}
-		o.Left += g.left * one
+		h.Left += size(g.left) * one
+		left += len(g.left) * one
 	}
 	for _, c := range q.callers {
 		switch {
 		case in[c]:
 		case c.n == 1:
-			o.Once += one
+			h.Once += one
+		case q.spinning(c):
+			h.AtOnce += one
 		default:
-			o.Rest += one
+			h.Rest += one
 		}
 	}
-	o.Rest = max(o.Rest-regular*one-o.Left, 0)
-	return o
+	h.Rest = max(h.Rest-left, 0)
+	return h
 }
 
 func addresses(members []member) []netip.Addr {

@@ -36,9 +36,10 @@ For the server block of these names:
 {{range .}}
 {{indent .Line}}   # {{numbers .Findings}}{{if .Wider}}; wider than the name, which no Corefile can hold{{end}}
 {{end}}{{end}}
-{{- if and (not .Findings) .Busiest}}
-Asked most:
-{{range .Busiest}}  {{.Queries}}{{if .Busiest}}, {{.Busiest}} in the busiest second{{end}}: {{.Type}} {{.Name}}
+{{- if .Busiest}}
+Asked most, and by whom:
+{{range .Busiest}}  {{count .Queries "query" "queries"}}{{if .Busiest}}, {{.Busiest}} in the busiest second{{end}}: {{.Type}} {{.Name}}{{with others .Clients}}
+    {{.}}{{end}}
 {{end}}{{end}}
 {{- with .Untold}}
 What this input cannot tell:
@@ -122,13 +123,14 @@ func more(all []Finding) string {
 	if len(all) <= textMost {
 		return ""
 	}
-	return fmt.Sprintf("%s more; -html and -json have all of them.", count(len(all)-textMost, "finding", "findings"))
+	return count(len(all)-textMost, "finding", "findings") + " more; -html and -json have all of them."
 }
 
 // numbers lists findings by their place.
 func numbers(findings []int) string {
-	var out []string
-	for _, i := range findings[:min(len(findings), listMost)] {
+	first := findings[:min(len(findings), listMost)]
+	out := make([]string, 0, len(first))
+	for _, i := range first {
 		out = append(out, strconv.Itoa(i+1))
 	}
 	s := strings.Join(out, ", ")
@@ -138,11 +140,18 @@ func numbers(findings []int) string {
 	return s
 }
 
-// others says who else asks.
-func others(o Others) string {
+// others says what clients do.
+func others(o Habits) string {
 	var parts []string
 	for _, p := range o.Regular {
-		parts = append(parts, fmt.Sprintf("%s every %s", grouped(p.Clients), took(p.Period)))
+		s := fmt.Sprintf("%s every %s", grouped(p.Clients), took(p.Period))
+		if p.Known {
+			s += " as TTLs say"
+		}
+		parts = append(parts, s)
+	}
+	if o.AtOnce > 0 {
+		parts = append(parts, grouped(o.AtOnce)+" again at once")
 	}
 	if o.Once > 0 {
 		parts = append(parts, grouped(o.Once)+" asked once")
