@@ -62,6 +62,8 @@ type Options struct {
 	Servers []netip.Addr
 	// Progress is kept current while it reads, if it is not nil.
 	Progress *Progress
+
+	now func() time.Time // for times without a year or zone; time.Now if it is nil
 }
 
 // Check says what is wrong with o.

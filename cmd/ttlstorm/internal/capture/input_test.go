@@ -194,7 +194,10 @@ func TestStop(t *testing.T) {
 
 func FuzzLines(f *testing.F) {
 	for _, s := range []string{line, "[INFO] [::1]" + line[8:] + ` "0"`, `{"log":"[INFO] ` + `x","time":"2026-03-01T10:00:00Z"}`,
-		`{"plugin":"log","qname":"a.","qtype":"A","qclass":"IN","client_ip":"::1"}`, "[pod/a/b] 2026-03-01T10:00:00.5Z stdout F " + line} {
+		`{"plugin":"log","qname":"a.","qtype":"A","qclass":"IN","client_ip":"::1"}`, "[pod/a/b] 2026-03-01T10:00:00.5Z stdout F " + line,
+		"<34>1 2026-11-26T10:00:00.5+0100 h coredns 1 - - [INFO] " + line, "<30>Nov  6 10:00:00 h coredns[1]: [INFO] " + line,
+		"1795683600.5 h coredns[1]: [INFO] " + line, "\x1b[36mcoredns-1 |\x1b[0m 2026-11-26 10:00:00,5 [INFO] " + line + "\x1b[m",
+	} {
 		f.Add(s, "{remote} {name} {type}")
 	}
 	f.Add(`[01/Mar/2026:11:00:00 +0100] a\ b. A 0.1s`, "[{when}] {name} {type} {duration}")
