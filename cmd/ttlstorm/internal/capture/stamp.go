@@ -35,23 +35,29 @@ func (c *clock) stamp(b []byte) (at time.Time, n int) {
 // find looks for a time in what is in front of a line: the first one with a fraction of a
 // second, or else the first one.
 func (c *clock) find(front []byte) (at time.Time) {
-	for i := 0; i < len(front); i++ {
-		if i > 0 && isWord(front[i-1]) || !isWord(front[i]) {
-			continue
+	for t, i, n := c.next(front, 0); n > 0; t, i, n = c.next(front, i+n) {
+		if t.Nanosecond() != 0 {
+			return t
 		}
-		t, n := c.stamp(front[i:])
-		if n == 0 {
-			continue
-		}
-		if at.IsZero() || t.Nanosecond() != 0 {
+		if at.IsZero() {
 			at = t
 		}
-		if at.Nanosecond() != 0 {
-			break
-		}
-		i += n - 1
 	}
 	return at
+}
+
+// next looks for a time from an octet on. It returns where it is, and how many octets it
+// has, or 0.
+func (c *clock) next(b []byte, from int) (at time.Time, i, n int) {
+	for i = from; i < len(b); i++ {
+		if i > 0 && isWord(b[i-1]) || !isWord(b[i]) {
+			continue
+		}
+		if at, n = c.stamp(b[i:]); n > 0 {
+			break
+		}
+	}
+	return at, i, n
 }
 
 func isWord(c byte) bool { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'z' }
