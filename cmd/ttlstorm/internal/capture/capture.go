@@ -18,6 +18,7 @@ import (
 	"io"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -70,6 +71,17 @@ type Options struct {
 func (o Options) Check() error {
 	_, err := newFormat(o.LogFormat)
 	return err
+}
+
+// hint says what may be wrong with a file of which no line was understood.
+func (o Options) hint(kind string) string {
+	switch {
+	case !strings.HasPrefix(kind, "text"):
+		return ""
+	case o.LogFormat != "":
+		return fmt.Sprintf("; no line has -format %+q, which is what stands after log in the Corefile, behind the zones", o.LogFormat)
+	}
+	return "; if log has a format of its own in the Corefile, -format FORMAT says which"
 }
 
 // Progress says how far reading is. It may be shared by several inputs, and read at any
@@ -131,7 +143,7 @@ func Read(ctx context.Context, name string, r io.Reader, o Options, f func(*Mess
 	case c.Bytes == 0:
 		return c, fmt.Errorf("%q: %w: it is empty; %s", name, ErrNothing, accepted)
 	case c.FirstIgnored != "":
-		return c, fmt.Errorf("%q: %w: it is %s, and begins with %s; %s", name, ErrNothing, c.Format, c.FirstIgnored, accepted)
+		return c, fmt.Errorf("%q: %w: it is %s, and begins with %s%s; %s", name, ErrNothing, c.Format, c.FirstIgnored, o.hint(c.Format), accepted)
 	}
 	return c, fmt.Errorf("%q: %w: it is %s; %s", name, ErrNothing, c.Format, accepted)
 }

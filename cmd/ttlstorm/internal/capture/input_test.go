@@ -130,6 +130,20 @@ func TestNothing(t *testing.T) {
 			}
 		})
 	}
+	for what, tc := range map[string]struct {
+		data, format string
+		hint         string
+	}{
+		"a format of its own": {"[INFO] 10.1.2.3 example.org. A\n", "", "-format FORMAT"},
+		"another format":      {"[INFO] 10.1.2.3 example.org. A\n", "{name} {type}", `-format "{name} {type}"`},
+		"packets":             {string(raw(t)), "{name} {type}", ""},
+		"an empty file":       {"", "", ""},
+	} {
+		_, _, err := collect(t, []byte(tc.data), Options{LogFormat: tc.format})
+		if err == nil || !strings.Contains(err.Error(), tc.hint) || tc.hint == "" && strings.Contains(err.Error(), "-format") {
+			t.Errorf("%s: error %v, want %q in it", what, err, tc.hint)
+		}
+	}
 	if _, _, err := collect(t, nil, Options{}); !errors.Is(err, ErrNothing) {
 		t.Errorf("error %v, want one that is ErrNothing", err)
 	}
