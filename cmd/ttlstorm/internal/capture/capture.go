@@ -7,8 +7,8 @@
 // directions of TCP connections are followed; they hold up to 64 MiB of messages that
 // have begun, and 8 MiB of segments that came too early. Between two packets of pcapng
 // may be 64 MiB of other blocks. Of names, the last 16,384 or fewer are remembered, so
-// that a name that comes again costs nothing. To decompress takes up to 128 MiB for zstd,
-// and what the header of an xz file asks for, which xz -9 sets to 64 MiB.
+// that a name that comes again costs nothing. To decompress takes up to 128 MiB: what
+// asks for more, as "zstd --ultra --long=31" and "xz --lzma2=dict=1GiB" make it, is refused.
 package capture
 
 import (

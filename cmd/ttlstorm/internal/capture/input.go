@@ -105,10 +105,11 @@ func (in *input) read(p *pump) error {
 	r := bufio.NewReaderSize(p, longestLine)
 	head, err := r.Peek(12)
 	if len(head) == 0 {
-		if in.counts.Format = "nothing" + p.compression(); errors.Is(err, io.EOF) {
-			err = nil
+		if in.counts.Format = "nothing" + p.compression(); !errors.Is(err, io.EOF) {
+			in.counts.Format = "something" + p.compression()
+			return err
 		}
-		return err
+		return nil
 	}
 	switch {
 	case isFrames(head):
