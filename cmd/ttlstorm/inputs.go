@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -20,6 +23,7 @@ const batchSize = 1024
 
 // tell says what was not understood. It is an error where that is so of all inputs.
 func tell(inputs []*input, stderr io.Writer) error {
+	inputs = joined(inputs)
 	var errs []error
 	for _, in := range inputs {
 		if in.err != nil {
@@ -44,14 +48,22 @@ func tell(inputs []*input, stderr io.Writer) error {
 	return last
 }
 
-// input is a file that is read beside others.
+// input is a file that is read beside others, or a part of one.
 type input struct {
 	name    string
+	more    bool // it is of the same file as the one before
 	batches chan []capture.Message
 	batch   []capture.Message // that is looked at now
 	counts  capture.Counts
 	err     error // both are set before batches is closed
 }
+
+func newInput(name string) *input {
+	return &input{name: name, batches: make(chan []capture.Message, 4)}
+}
+
+// maxParts is how many parts of files are read side by side, of all files.
+const maxParts = 64
 
 // open opens the inputs, and has each read on its own.
 func (n *finding) open(ctx context.Context, stdin io.Reader) (inputs []*input, size int64, err error) {
@@ -79,20 +91,23 @@ func (n *finding) open(ctx context.Context, stdin io.Reader) (inputs []*input, s
 			size = -1
 		}
 	}
+	left := maxParts
 	for i, f := range files {
-		in := &input{name: n.inputs[i], batches: make(chan []capture.Message, 4)}
-		inputs = append(inputs, in)
-		go in.read(func(do func(*capture.Message)) (capture.Counts, error) {
-			if f == nil {
+		if f == nil {
+			in := newInput(n.inputs[i])
+			inputs = append(inputs, in)
+			go in.read(func(do func(*capture.Message)) (capture.Counts, error) {
 				return capture.Read(ctx, "standard input", stdin, n.options, do)
-			}
-			defer func() { _ = f.Close() }()
-			return capture.Read(ctx, in.name, f, n.options, do)
-		})
+			})
+			continue
+		}
+		parts := n.start(ctx, f, left)
+		inputs = append(inputs, parts...)
+		left -= len(parts) - 1
 	}
 	if n.listen != "" {
 		network, address, _ := strings.Cut(n.listen, ":")
-		in := &input{name: n.listen, batches: make(chan []capture.Message, 4)}
+		in := newInput(n.listen)
 		inputs, size = append(inputs, in), -1
 		go in.read(func(do func(*capture.Message)) (capture.Counts, error) {
 			counts, err := capture.Listen(ctx, network, address, n.options, do)
@@ -103,6 +118,64 @@ func (n *finding) open(ctx context.Context, stdin io.Reader) (inputs []*input, s
 		})
 	}
 	return inputs, size, nil
+}
+
+// start has a file read, and those of its parts side by side in which the clock begins
+// anew.
+func (n *finding) start(ctx context.Context, f *os.File, most int) (inputs []*input) {
+	parts := []int64{0}
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+		parts = capture.Parts(ctx, f, most)
+	}
+	ends := slices.Concat(parts[1:], []int64{math.MaxInt64})
+	var reading sync.WaitGroup
+	for i, from := range parts {
+		in := newInput(f.Name())
+		in.more = i > 0
+		var r io.Reader = f
+		if len(parts) > 1 {
+			r = io.NewSectionReader(f, from, ends[i]-from)
+		}
+		inputs = append(inputs, in)
+		reading.Go(func() {
+			in.read(func(do func(*capture.Message)) (capture.Counts, error) {
+				return capture.Read(ctx, in.name, r, n.options, do)
+			})
+		})
+	}
+	go func() {
+		reading.Wait()
+		_ = f.Close()
+	}()
+	return inputs
+}
+
+// joined has one input for each file, with what was in all of its parts.
+func joined(inputs []*input) (files []*input) {
+	for _, in := range inputs {
+		if !in.more {
+			file := *in
+			files = append(files, &file)
+			continue
+		}
+		files[len(files)-1].join(in)
+	}
+	return files
+}
+
+// join adds what was in another part. A file has no error if a part has none.
+func (in *input) join(part *input) {
+	c, p := &in.counts, part.counts
+	c.Ignored += p.Ignored
+	if c.FirstIgnored == "" {
+		c.FirstIgnored = p.FirstIgnored
+	}
+	if p.Truncated {
+		c.Truncated, c.Why = true, p.Why
+	}
+	if part.err == nil {
+		in.err = nil
+	}
 }
 
 // read hands on what is read, in batches, until it ends.

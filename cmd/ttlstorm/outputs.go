@@ -133,18 +133,62 @@ func (f *output) write(reports []storm.Report) error {
 	return f.put(b.Bytes())
 }
 
-// put writes all that there is to write.
+// put writes all that there is to write. A regular file has all of it, or what was there
+// before.
 func (f *output) put(b []byte) error {
+	var err error
 	if f.regular() {
-		if err := f.file.Truncate(0); err != nil {
-			return err
-		}
+		err = replace(f.file, f.info.Mode().Perm(), b)
+	} else {
+		_, err = f.to.Write(b)
 	}
-	if _, err := f.to.Write(b); err != nil {
+	if err != nil {
 		return err
 	}
 	f.made = false
 	return nil
+}
+
+// replace puts a file in the place of one that is open. It writes to that one where it
+// cannot: where the directory is not to be written, or the file is a mount of its own.
+func replace(old *os.File, mode os.FileMode, b []byte) error {
+	path, err := filepath.EvalSymlinks(old.Name())
+	if err != nil {
+		return overwrite(old, b)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".ttlstorm-*")
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return overwrite(old, b)
+	case err != nil:
+		return unchanged(path, err)
+	}
+	defer func() { _ = os.Remove(file.Name()) }() // it has another name where all is well
+	_, err = file.Write(b)
+	if e := file.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return unchanged(path, err)
+	}
+	if os.Chmod(file.Name(), mode) != nil || os.Rename(file.Name(), path) != nil {
+		return overwrite(old, b)
+	}
+	return nil
+}
+
+// unchanged is an error about a file that is as it was.
+func unchanged(path string, err error) error {
+	return fmt.Errorf("%s: cannot be written (%w), and is as it was; name a file where there is space", path, errors.Unwrap(err))
+}
+
+// overwrite writes to a file what it is to have.
+func overwrite(file *os.File, b []byte) error {
+	if err := file.Truncate(0); err != nil {
+		return err
+	}
+	_, err := file.Write(b)
+	return err
 }
 
 // render writes reports in the format that a flag stands for.

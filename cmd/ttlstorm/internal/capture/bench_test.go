@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gopacket/gopacket/layers"
 	"github.com/miekg/dns"
@@ -47,5 +48,19 @@ func BenchmarkRead(b *testing.B) {
 			}
 			b.ReportMetric(float64(messages)/b.Elapsed().Seconds(), "messages/s")
 		})
+	}
+}
+
+// BenchmarkParts looks for parts in lines from memory.
+func BenchmarkParts(b *testing.B) {
+	var lines bytes.Buffer
+	for i := range 20_000 {
+		_, _ = fmt.Fprintf(&lines, "%s [INFO] %s\n", second(0).Add(time.Duration(i)*10*time.Millisecond).Format(time.RFC3339Nano), line)
+	}
+	b.SetBytes(int64(lines.Len()))
+	for b.Loop() {
+		if n := len(Parts(b.Context(), bytes.NewReader(lines.Bytes()), 64)); n != 1 {
+			b.Fatal(n, "parts")
+		}
 	}
 }

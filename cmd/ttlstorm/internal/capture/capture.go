@@ -7,8 +7,8 @@
 // directions of TCP connections are followed; they hold up to 64 MiB of messages that
 // have begun, and 8 MiB of segments that came too early. Between two packets of pcapng
 // may be 64 MiB of other blocks. Of names, the last 16,384 or fewer are remembered, so
-// that a name that comes again costs nothing. To decompress takes up to 128 MiB for zstd,
-// and what the header of an xz file asks for, which xz -9 sets to 64 MiB.
+// that a name that comes again costs nothing. To decompress takes up to 128 MiB: what
+// asks for more, as "zstd --ultra --long=31" and "xz --lzma2=dict=1GiB" make it, is refused.
 package capture
 
 import (
@@ -18,6 +18,7 @@ import (
 	"io"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -62,12 +63,25 @@ type Options struct {
 	Servers []netip.Addr
 	// Progress is kept current while it reads, if it is not nil.
 	Progress *Progress
+
+	now func() time.Time // for times without a year or zone; time.Now if it is nil
 }
 
 // Check says what is wrong with o.
 func (o Options) Check() error {
 	_, err := newFormat(o.LogFormat)
 	return err
+}
+
+// hint says what may be wrong with a file of which no line was understood.
+func (o Options) hint(kind string) string {
+	switch {
+	case !strings.HasPrefix(kind, "text"):
+		return ""
+	case o.LogFormat != "":
+		return fmt.Sprintf("; no line has -format %+q, which is what stands after log in the Corefile, behind the zones", o.LogFormat)
+	}
+	return "; if log has a format of its own in the Corefile, -format FORMAT says which"
 }
 
 // Progress says how far reading is. It may be shared by several inputs, and read at any
@@ -129,7 +143,7 @@ func Read(ctx context.Context, name string, r io.Reader, o Options, f func(*Mess
 	case c.Bytes == 0:
 		return c, fmt.Errorf("%q: %w: it is empty; %s", name, ErrNothing, accepted)
 	case c.FirstIgnored != "":
-		return c, fmt.Errorf("%q: %w: it is %s, and begins with %s; %s", name, ErrNothing, c.Format, c.FirstIgnored, accepted)
+		return c, fmt.Errorf("%q: %w: it is %s, and begins with %s%s; %s", name, ErrNothing, c.Format, c.FirstIgnored, o.hint(c.Format), accepted)
 	}
 	return c, fmt.Errorf("%q: %w: it is %s; %s", name, ErrNothing, c.Format, accepted)
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/farsightsec/golang-framestream"
 	"golang.org/x/text/encoding/unicode"
@@ -22,11 +23,13 @@ const longestLine = 64 << 10
 type input struct {
 	Options
 	parser
+	clock
 	f      func(*Message)
 	m      Message // that f is called with
 	counts Counts  // without the bytes
 	bytes  atomic.Int64
 	format *format
+	plain  []byte // a line without its colours
 }
 
 func newInput(o Options, f func(*Message)) (*input, error) {
@@ -37,7 +40,10 @@ func newInput(o Options, f func(*Message)) (*input, error) {
 	if o.Progress == nil {
 		o.Progress = new(Progress)
 	}
-	return &input{Options: o, f: f, format: format}, nil
+	if o.now == nil {
+		o.now = time.Now
+	}
+	return &input{Options: o, clock: clock{now: o.now}, f: f, format: format}, nil
 }
 
 // emit hands out the message.
@@ -99,10 +105,11 @@ func (in *input) read(p *pump) error {
 	r := bufio.NewReaderSize(p, longestLine)
 	head, err := r.Peek(12)
 	if len(head) == 0 {
-		if in.counts.Format = "nothing" + p.compression(); errors.Is(err, io.EOF) {
-			err = nil
+		if in.counts.Format = "nothing" + p.compression(); !errors.Is(err, io.EOF) {
+			in.counts.Format = "something" + p.compression()
+			return err
 		}
-		return err
+		return nil
 	}
 	switch {
 	case isFrames(head):

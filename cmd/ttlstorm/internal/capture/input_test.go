@@ -5,11 +5,14 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +20,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 // compressed is b as a kind of compression has it.
@@ -130,6 +134,20 @@ func TestNothing(t *testing.T) {
 			}
 		})
 	}
+	for what, tc := range map[string]struct {
+		data, format string
+		hint         string
+	}{
+		"a format of its own": {"[INFO] 10.1.2.3 example.org. A\n", "", "-format FORMAT"},
+		"another format":      {"[INFO] 10.1.2.3 example.org. A\n", "{name} {type}", `-format "{name} {type}"`},
+		"packets":             {string(raw(t)), "{name} {type}", ""},
+		"an empty file":       {"", "", ""},
+	} {
+		_, _, err := collect(t, []byte(tc.data), Options{LogFormat: tc.format})
+		if err == nil || !strings.Contains(err.Error(), tc.hint) || tc.hint == "" && strings.Contains(err.Error(), "-format") {
+			t.Errorf("%s: error %v, want %q in it", what, err, tc.hint)
+		}
+	}
 	if _, _, err := collect(t, nil, Options{}); !errors.Is(err, ErrNothing) {
 		t.Errorf("error %v, want one that is ErrNothing", err)
 	}
@@ -194,7 +212,10 @@ func TestStop(t *testing.T) {
 
 func FuzzLines(f *testing.F) {
 	for _, s := range []string{line, "[INFO] [::1]" + line[8:] + ` "0"`, `{"log":"[INFO] ` + `x","time":"2026-03-01T10:00:00Z"}`,
-		`{"plugin":"log","qname":"a.","qtype":"A","qclass":"IN","client_ip":"::1"}`, "[pod/a/b] 2026-03-01T10:00:00.5Z stdout F " + line} {
+		`{"plugin":"log","qname":"a.","qtype":"A","qclass":"IN","client_ip":"::1"}`, "[pod/a/b] 2026-03-01T10:00:00.5Z stdout F " + line,
+		"<34>1 2026-11-26T10:00:00.5+0100 h coredns 1 - - [INFO] " + line, "<30>Nov  6 10:00:00 h coredns[1]: [INFO] " + line,
+		"1795683600.5 h coredns[1]: [INFO] " + line, "\x1b[36mcoredns-1 |\x1b[0m 2026-11-26 10:00:00,5 [INFO] " + line + "\x1b[m",
+	} {
 		f.Add(s, "{remote} {name} {type}")
 	}
 	f.Add(`[01/Mar/2026:11:00:00 +0100] a\ b. A 0.1s`, "[{when}] {name} {type} {duration}")
@@ -203,7 +224,7 @@ func FuzzLines(f *testing.F) {
 			format = ""
 		}
 		if strings.HasPrefix(s, "\xfd7zXZ") {
-			return // its header says how much to allocate
+			return // its header says how much to allocate, which is up to 128 MiB
 		}
 		got, _, _ := collect(t, []byte(s), Options{LogFormat: format})
 		for _, m := range got {
@@ -212,4 +233,66 @@ func FuzzLines(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestWindows has what takes more memory to decompress than there may be.
+func TestWindows(t *testing.T) {
+	const lines = 3000 // so that there is more than a block, and a header for it
+	text := []byte(strings.Repeat(line+"\n", lines))
+	window := func(n int) func(io.Writer) (io.WriteCloser, error) {
+		return func(w io.Writer) (io.WriteCloser, error) {
+			return zstd.NewWriter(w, zstd.WithWindowSize(n), zstd.WithSingleSegment(false), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
+		}
+	}
+	dictionary := func(n int) func(io.Writer) (io.WriteCloser, error) {
+		return func(w io.Writer) (io.WriteCloser, error) {
+			// The tree would take eleven times as much.
+			return xz.WriterConfig{DictCap: n, Matcher: lzma.HashTable4}.NewWriter(w)
+		}
+	}
+	for what, b := range map[string][]byte{
+		"a window of 128 MiB": compressed(t, text, window(128<<20)),
+		"a dictionary":        wide(compressed(t, text, dictionary(1<<20)), 30), // of 128 MiB
+	} {
+		if got, c := read(t, b, Options{}); len(got) != lines || c.Truncated {
+			t.Errorf("%s: %d messages, %+v", what, len(got), c)
+		}
+	}
+	for what, tc := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"zstd, a window":     {compressed(t, text, window(256<<20)), "zstd -dc --long=31 FILE | ttlstorm find -"},
+		"zstd, one segment":  {[]byte("\x28\xb5\x2f\xfd\xa0\x00\x00\x00\x40\x01\x00\x00"), "zstd -dc --long=31 FILE | ttlstorm find -"}, // of 1 GiB
+		"xz, a dictionary":   {wide(compressed(t, text, dictionary(1<<20)), 31), "xz -dc FILE | ttlstorm find -"},                       // of 192 MiB
+		"xz, the widest one": {wide(compressed(t, text, dictionary(1<<20)), 40), "xz -dc FILE | ttlstorm find -"},
+		"xz, sizes in front": {sized(wide(compressed(t, text, dictionary(1<<20)), 40)), "xz -dc FILE | ttlstorm find -"},
+	} {
+		if _, _, err := collect(t, tc.data, Options{}); err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), `"input"`) {
+			t.Errorf("%s: error %v, want %q in it", what, err, tc.want)
+		}
+	}
+}
+
+// The block header behind the 12 octets of a stream header: its length, flags, the filter
+// LZMA2 with one octet for the size of its dictionary, and padding (.xz format, sections
+// 3.1 and 5.3.1).
+const blockAt, blockLength = 12, 12
+
+// wide sets the size of the dictionary.
+func wide(b []byte, size byte) []byte {
+	b = bytes.Clone(b)
+	header := b[blockAt : blockAt+blockLength]
+	header[4] = size
+	binary.LittleEndian.PutUint32(header[8:], crc32.ChecksumIEEE(header[:8]))
+	return b
+}
+
+// sized puts the sizes of the block in front of the filter, as "xz -T0" does.
+func sized(b []byte) []byte {
+	old := b[blockAt : blockAt+blockLength]
+	header := append([]byte{3, old[1] | 0xc0, 0x80, 0x01, 0xc8, 0x01}, old[2:5]...)
+	header = append(header, 0, 0, 0)
+	header = binary.LittleEndian.AppendUint32(header, crc32.ChecksumIEEE(header))
+	return slices.Concat(b[:blockAt], header, b[blockAt+blockLength:])
 }

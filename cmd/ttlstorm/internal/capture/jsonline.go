@@ -36,7 +36,7 @@ func (in *input) json(b []byte) bool {
 	}
 	switch {
 	case l.Log != nil:
-		_, inner := head(bytes.TrimRight([]byte(*l.Log), "\r\n"))
+		_, inner, _ := in.head(bytes.TrimRight([]byte(*l.Log), "\r\n"))
 		l.Log = nil
 		if len(inner) > 0 && inner[0] == '{' {
 			return json.Unmarshal(inner, &l) == nil && l.Log == nil && in.jsonQuery(l)

@@ -41,17 +41,48 @@ func (in *input) lines(r *bufio.Reader) error {
 	}
 }
 
-var level = []byte("[INFO] ")
+var level, object = []byte("[INFO] "), []byte(`{"`)
 
 // line reads one into the message.
 func (in *input) line(b []byte) bool {
-	at, rest := head(b)
-	if in.text(at, rest) {
+	if rest, ok := bytes.CutPrefix(b, level); ok && in.text(time.Time{}, rest) {
+		return true // as most of them
+	}
+	at, rest, marked := in.head(b)
+	if marked && in.text(at, rest) {
 		return true
 	}
-	// Others put something else in front, such as the journal of systemd.
-	i := bytes.Index(rest, level)
-	return i >= 0 && in.text(at, rest[i+len(level):])
+	if plain := in.uncoloured(b); len(plain) < len(b) {
+		at, rest, _ = in.head(plain)
+	}
+	return in.behind(at, rest)
+}
+
+// behind reads a line that may have something else in front, such as the journal of
+// systemd. What CoreDNS wrote begins with the level, or is JSON.
+func (in *input) behind(at time.Time, b []byte) bool {
+	if bytes.HasPrefix(b, object) && in.text(at, b) { // it may have the level in it
+		return true
+	}
+	if i := bytes.Index(b, level); i >= 0 && in.text(in.better(at, b[:i]), b[i+len(level):]) {
+		return true
+	}
+	if in.text(at, b) {
+		return true
+	}
+	i := bytes.Index(b, object)
+	return i > 0 && in.text(in.better(at, b[:i]), b[i:])
+}
+
+// better is the time in front of a line, or a more precise one that is there, too.
+func (in *input) better(at time.Time, front []byte) time.Time {
+	if at.Nanosecond() != 0 {
+		return at
+	}
+	if t := in.find(front); at.IsZero() || t.Nanosecond() != 0 {
+		return t
+	}
+	return at
 }
 
 // text reads what CoreDNS wrote, without what is in front.
@@ -69,33 +100,32 @@ func (in *input) text(at time.Time, b []byte) bool {
 
 // head returns the time in front of a line, which is zero without one, and what comes
 // after it, after what "kubectl logs" and container runtimes put there, and after the
-// level.
-func head(b []byte) (at time.Time, rest []byte) {
+// level, if it comes next.
+func (c *clock) head(b []byte) (at time.Time, rest []byte, marked bool) {
 	for {
 		switch {
 		case bytes.HasPrefix(b, level):
-			return at, b[len(level):]
+			return at, b[len(level):], true
 		case bytes.HasPrefix(b, []byte("[pod/")): // kubectl logs --prefix
 			i := bytes.Index(b, []byte("] "))
 			if i < 0 {
-				return at, b
+				return at, b, false
 			}
 			b = b[i+2:]
-		case len(b) > 20 && b[4] == '-' && b[10] == 'T':
-			i := bytes.IndexByte(b, ' ')
-			var t time.Time
-			if i < 0 || t.UnmarshalText(b[:i]) != nil {
-				return at, b
+		default:
+			t, n := c.stamp(b)
+			if n == 0 || n == len(b) || b[n] != ' ' {
+				return at, b, false
 			}
 			if at.IsZero() { // CoreDNS before 1.4 has a second one, without fraction
-				at = t.UTC()
+				at = t
 			}
-			b = b[i+1:]
+			if b = b[n+1:]; bytes.HasPrefix(b, level) {
+				return at, b[len(level):], true
+			}
 			if bytes.HasPrefix(b, []byte("stdout F ")) || bytes.HasPrefix(b, []byte("stderr F ")) { // CRI
 				b = b[len("stdout F "):]
 			}
-		default:
-			return at, b
 		}
 	}
 }

@@ -44,7 +44,7 @@ func TestLines(t *testing.T) {
 		"CRI, a part":                   {stamp + " stdout P 10.1.2.3:41234 - 29008 \"A IN exam", nil},
 		"old CoreDNS under kubectl":     {stamp + " 2026-03-01T10:00:00.999Z [INFO] " + line, m(timed)},
 		"Docker":                        {fmt.Sprintf(`{"log":%q,"stream":"stdout","time":%q}`, "[INFO] "+line+"\n", stamp), m(timed)},
-		"journal":                       {"Mar 01 10:00:00 node coredns[815]: [INFO] " + line, m()},
+		"journal, without a time":       {"node coredns[815]: [INFO] " + line, m()},
 		"Windows":                       {line + "\r", m()},
 		"IPv6":                          {strings.Replace(line, "10.1.2.3", "[2001:db8::1]", 1), m(func(m *Message) { m.Client = addr("2001:db8::1") })},
 		"IPv4 in IPv6":                  {strings.Replace(line, "10.1.2.3", "[::ffff:10.1.2.3]", 1), m()},
@@ -125,7 +125,10 @@ func TestStockLinesDoNotAllocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []string{"[INFO] " + line, "2026-03-01T10:00:00.5Z [INFO] " + strings.Replace(line, "10.1.2.3", "[2001:db8::1]", 1)} {
+	for _, s := range []string{
+		"[INFO] " + line, "2026-03-01T10:00:00.5Z [INFO] " + strings.Replace(line, "10.1.2.3", "[2001:db8::1]", 1),
+		"Nov 26 10:00:00.123456 host coredns[1]: [INFO] " + line, "\x1b[36mcoredns-1  | \x1b[0m2026-03-01T10:00:00.5Z [INFO] " + line,
+	} {
 		b := []byte(s)
 		if n := testing.AllocsPerRun(100, func() {
 			if !in.line(b) {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -467,4 +468,33 @@ func FuzzPackets(f *testing.F) {
 		}
 		_, _, _ = collect(t, b, Options{})
 	})
+}
+
+// TestPcapsInOne has files of pcap behind each other, as "cat" makes them of those that
+// "tcpdump -C" parts, of different hosts.
+func TestPcapsInOne(t *testing.T) {
+	packet := udp(t, client4, server4, query(t, "a.example.", dns.TypeA))
+	first := raw(t, packet)
+	second4 := pcapFile(t, layers.LinkTypeEthernet, captured{second(1), ethernet(t, layers.EthernetTypeIPv4, packet)})
+	big := bytes.Clone(raw(t)) // the same in the other byte order
+	for _, field := range [][2]int{{0, 4}, {4, 6}, {6, 8}, {16, 20}, {20, 24}} {
+		slices.Reverse(big[field[0]:field[1]])
+	}
+	for what, tc := range map[string]struct {
+		files     [][]byte
+		want      int
+		truncated bool
+	}{
+		"the same link":      {[][]byte{first, raw(t, packet, packet), first}, 4, false},
+		"another link":       {[][]byte{first, second4, first}, 3, false},
+		"another byte order": {[][]byte{first, big, first}, 2, false},
+		"nothing in it":      {[][]byte{raw(t), raw(t), first}, 1, false},
+		"a header cut":       {[][]byte{first, second4[:20]}, 1, true},
+		"a half":             {[][]byte{first, second4[:60]}, 1, true},
+	} {
+		got, c := read(t, bytes.Join(tc.files, nil), Options{})
+		if len(got)+int(c.Repeated) != tc.want || c.Truncated != tc.truncated || c.Ignored > 0 {
+			t.Errorf("%s: %d messages, %+v, want %d", what, len(got), c, tc.want)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,15 +15,22 @@ import (
 // betweenPackets is how many octets a packet may take, with what is before it.
 const betweenPackets = 64 << 20
 
+// pcap reads files of it, one after the other, as "cat" makes them of several.
 func (in *input) pcap(r *bufio.Reader) error {
 	b := &budget{r: r, left: betweenPackets}
-	file, err := pcapgo.NewReader(b)
+	all := bufio.NewReader(b) // pcapgo takes it as it is, and so reads nothing ahead
+	file, err := pcapgo.NewReader(all)
 	if err != nil {
 		return unexpected(err)
 	}
 	p := newPackets(in)
 	defer p.close()
 	for {
+		for isHeader(all) {
+			if file, err = pcapgo.NewReader(all); err != nil {
+				return unexpected(err)
+			}
+		}
 		data, ci, err := file.ZeroCopyReadPacketData()
 		switch {
 		case err != nil && ci.CaptureLength > 0:
@@ -33,6 +41,13 @@ func (in *input) pcap(r *bufio.Reader) error {
 		p.packet(file.LinkType(), data, ci.Timestamp)
 		b.left = betweenPackets
 	}
+}
+
+// isHeader says whether that of another file comes next. The header of a packet, which is
+// as long as what is looked at, has its lengths where that of a file has zeros.
+func isHeader(r *bufio.Reader) bool {
+	head, _ := r.Peek(16)
+	return len(head) == 16 && binary.NativeEndian.Uint64(head[8:]) == 0 && isPcap(head)
 }
 
 func (in *input) pcapng(r *bufio.Reader) error {

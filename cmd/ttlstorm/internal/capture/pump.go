@@ -9,12 +9,8 @@ import (
 	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 )
-
-// widestWindow is that of a zstd frame, in octets, as "zstd -d" takes it.
-const widestWindow = 128 << 20
 
 // pump reads, and decompresses, in a goroutine of its own. So a reader that blocks keeps
 // nobody from stopping, and one core decompresses while another understands.
@@ -79,16 +75,15 @@ func (p *pump) decompress(r io.Reader) (io.Reader, func(), error) {
 		return z, nothing, unexpected(err) // a header that ends early is io.EOF
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		kind = " in zstd"
-		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(widestWindow))
-		if err != nil {
-			return in, nothing, err
-		}
-		return z, z.Close, nil
+		return newZstd(in)
 	case bytes.HasPrefix(head, []byte("BZh")):
 		kind = " in bzip2"
 		return bzip2.NewReader(in), nothing, nil
 	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
 		kind = " in xz"
+		if head, _ := in.Peek(64); dictionary(head) > widestWindow {
+			return in, nothing, tooWide("xz -dc")
+		}
 		z, err := xz.NewReader(in)
 		return z, nothing, err
 	}
