@@ -189,7 +189,7 @@ func (n *finding) look(inputs []*input, size int64, stderr io.Writer) (find.Repo
 		return find.Report{}, err
 	}
 	r := f.Report(n.floor)
-	for _, in := range inputs {
+	for _, in := range joined(inputs) {
 		r.Inputs = append(r.Inputs, in.name)
 	}
 	return r, r.Predict(n.floor, n.replays)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,24 +49,51 @@ func TestPutFull(t *testing.T) {
 	}
 }
 
-// TestPutOnMount has a file that is a mount of its own, as it is in a container, so that
-// none can be put in its place.
-func TestPutOnMount(t *testing.T) {
-	dir := t.TempDir()
-	path, other := filepath.Join(dir, "file"), filepath.Join(dir, "other")
-	for _, p := range []string{path, other} {
-		if err := os.WriteFile(p, []byte("what was there before"), 0o600); err != nil {
+// TestPutInPlace has files that no other can take the place of: in a directory that cannot
+// be written, and as a mount of its own, as in a container.
+func TestPutInPlace(t *testing.T) {
+	t.Run("a directory that cannot be written", func(t *testing.T) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "file")
+		if err := os.WriteFile(path, []byte("what was there before"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := syscall.Mount(other, path, "", syscall.MS_BIND, ""); err != nil {
-		t.Skip("there are no mounts for this user: ", err)
-	}
-	defer func() { _ = syscall.Unmount(path, 0) }()
-	if err := put(t, path, "report"); err != nil || content(t, other) != "report" {
-		t.Errorf("%v, %q", err, content(t, other))
-	}
-	if all, _ := os.ReadDir(dir); len(all) != 2 {
-		t.Errorf("%v are left behind", all)
-	}
+		for path, mode := range map[string]os.FileMode{filepath.Dir(dir): 0o755, dir: 0o555, path: 0o666} {
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		defer func() { _ = os.Chmod(dir, 0o700) }() // #nosec G302 -- a directory
+		if os.Geteuid() == 0 {                      // who can write everywhere
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			const nobody = 65534
+			if err := syscall.Setfsuid(nobody); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = syscall.Setfsuid(0) }()
+		}
+		if err := put(t, path, "report"); err != nil || content(t, path) != "report" {
+			t.Errorf("%v, %q", err, content(t, path))
+		}
+	})
+	t.Run("a mount", func(t *testing.T) {
+		dir := t.TempDir()
+		path, other := filepath.Join(dir, "file"), filepath.Join(dir, "other")
+		for _, p := range []string{path, other} {
+			if err := os.WriteFile(p, []byte("what was there before"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := syscall.Mount(other, path, "", syscall.MS_BIND, ""); err != nil {
+			t.Skip("there are no mounts for this user: ", err)
+		}
+		defer func() { _ = syscall.Unmount(path, 0) }()
+		if err := put(t, path, "report"); err != nil || content(t, other) != "report" {
+			t.Errorf("%v, %q", err, content(t, other))
+		}
+		if all, _ := os.ReadDir(dir); len(all) != 2 {
+			t.Errorf("%v are left behind", all)
+		}
+	})
 }
