@@ -44,17 +44,18 @@ func findCommand() *cli.Command {
 		Name: "find", Usage: "find storms and herds in the log, dnstap or packets of a CoreDNS",
 		UsageText: "ttlstorm find [flags] FILE...",
 		Description: `FILE has lines of the log plugin, dnstap, or packets as pcap or pcapng, each as it is or in gzip,
-zstd, bzip2 or xz; - is standard input. The kind is detected. Several files are read side by side, in the order of
-time: give those of all servers of a cluster.
+zstd, bzip2 or xz; - is standard input. The kind is detected. Give the files of all servers of a cluster: they are read
+side by side, in the order of time. So is a file in which the log of one server stands behind that of another.
 
 In a storm a client asks again as soon as it has an answer. In a herd 20 clients or more ask in the same second, and
-again after each period. The input has to last for four periods.
+again after each period. A short TTL is one of which FLOOR is twice as much or more, so that clients that follow it ask
+several times a second. The input has to last for four periods. Times without a zone are those of this machine.
 
-   kubectl -n kube-system logs --timestamps --since=10m coredns-1 > coredns-1.log
-   ttlstorm find coredns-1.log coredns-2.log
+   kubectl -n kube-system logs -l k8s-app=kube-dns --timestamps --since=10m --tail=-1 > coredns.log
+   ttlstorm find coredns.log
    tcpdump -w - port 53 | ttlstorm find -html storm.html -
 
-It says which names are asked again at once, and which by many clients in step; how many clients follow TTLs, and
+It says which names are asked again at once, and which by many clients in step; who keeps TTLs and who does not, and
 with what period; the rule to write; and what that would do to these clients, by running as many through CoreDNS in
 virtual time. An interrupt prints what there is so far.
 

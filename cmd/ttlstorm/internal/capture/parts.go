@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	longestFront = 256         // octets in which the time of a line is looked for
-	untimedLines = 1000        // after which a file has no times
-	setBack      = time.Minute // by more than that lines are not out of order
+	longestFront = 256             // octets in which the time of a line is looked for
+	untimedLines = 1000            // after which a file has no times
+	setBack      = 5 * time.Second // by more than that lines are not out of order
 )
 
 // Parts returns where the parts of a file begin that are in the order of time: the first
-// one at 0, and another one where the clock goes back by more than a minute. So it does
+// one at 0, and another one where the clock goes back by more than five seconds. So it does
 // where the logs of several pods stand behind each other. If there are more parts than
 // most, if r has other than lines, or if ctx is done, there is one.
 //
@@ -50,7 +50,7 @@ type parting struct {
 	clock
 	latest time.Time // of the part
 	place  int       // where the last line has its time
-	begun  [16]byte  // and how that begins, mostly up to the minute
+	begun  [19]byte  // and how that begins, mostly up to the second
 }
 
 // back says whether the clock goes back at this line.
