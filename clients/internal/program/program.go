@@ -1,0 +1,236 @@
+// Package program has the clients that are measured: how each is installed, configured and
+// used. None of them is changed.
+package program
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/ttlfloor/ttlfloor/clients/internal/source"
+)
+
+// Program is a client as it comes.
+type Program struct {
+	Name     string   // in commands
+	Title    string   // in documents
+	Packages []string // of Debian, which have all that it needs
+	Only     []string // labels of the cases that it can have; all if empty
+	Version  []string // a command that prints it
+
+	// Install gets what Debian does not have, once. dir is there from then on.
+	Install func(ctx context.Context, dir string) error
+	// Start starts it in a cell, and returns how it is used.
+	Start func(c *Cell) (Use, error)
+}
+
+// Use uses a name as an application does. It returns the address that the client has for
+// it, and the TTL that it hands out, -1 where it hands out none.
+type Use func(ctx context.Context, name string) (address string, ttl int, err error)
+
+// Cell is where a program runs.
+type Cell struct {
+	Context   context.Context
+	Dir       string   // to write to
+	Installed string   // what Install made
+	Names     []string // one for each case
+	Log       io.Writer
+}
+
+// All are the programs, in the order of documents.
+var All []*Program
+
+func register(p *Program) *Program {
+	All = append(All, p)
+	return p
+}
+
+// ByName returns one of All.
+func ByName(name string) (*Program, error) {
+	names := make([]string, 0, len(All))
+	for _, p := range All {
+		if p.Name == name {
+			return p, nil
+		}
+		names = append(names, p.Name)
+	}
+	return nil, fmt.Errorf("client %q: there is none; accepted are %s", name, strings.Join(names, ", "))
+}
+
+// Names are those of the cases that a program can have.
+func (p *Program) Names() (names []string) {
+	for _, c := range source.Cases {
+		if len(p.Only) == 0 || contains(p.Only, c.Label) {
+			names = append(names, c.Label+"."+source.Zone)
+		}
+	}
+	return names
+}
+
+func contains(all []string, one string) bool {
+	for _, s := range all {
+		if s == one {
+			return true
+		}
+	}
+	return false
+}
+
+var version = regexp.MustCompile(`\d+(\.\d+)+[-+~.\w]*`)
+
+// Installed returns the version of what is installed.
+func (p *Program) Installed(ctx context.Context, dir string) (string, error) {
+	args := make([]string, 0, len(p.Version))
+	for _, a := range p.Version {
+		args = append(args, strings.ReplaceAll(a, "{dir}", dir))
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...) // #nosec G204 -- from the code
+	out, err := cmd.CombinedOutput()
+	v := version.Find(out)
+	if v == nil {
+		return "", fmt.Errorf("%s: its version is not known: %w: %.200s", p.Name, err, out)
+	}
+	return string(v), nil
+}
+
+// File writes a file for the program, and returns its path.
+func (c *Cell) File(name, text string) (string, error) {
+	path := filepath.Join(c.Dir, name)
+	return path, os.WriteFile(path, []byte(text), 0o644) // #nosec G306 -- programs that drop their rights read it
+}
+
+// Run starts a program, which lives as long as the cell.
+func (c *Cell) Run(args ...string) (*exec.Cmd, error) {
+	cmd := exec.CommandContext(c.Context, args[0], args[1:]...) // #nosec G204 -- from the code
+	cmd.Dir, cmd.Stdout, cmd.Stderr = c.Dir, c.Log, c.Log
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		err := cmd.Wait()
+		if c.Context.Err() == nil {
+			_, _ = fmt.Fprintf(c.Log, "%s ended: %v\n", args[0], err)
+		}
+	}()
+	return cmd, nil
+}
+
+// Listens waits until something accepts connections.
+func (c *Cell) Listens(address string) error {
+	for range 200 {
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-c.Context.Done():
+			return c.Context.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("nothing listens on %s", address)
+}
+
+// ask uses a name by asking a DNS server, as a stub resolver does.
+func ask(server string) Use {
+	return func(ctx context.Context, name string) (string, int, error) {
+		client := dns.Client{Timeout: 2 * time.Second}
+		m := new(dns.Msg).SetQuestion(name, dns.TypeA)
+		r, _, err := client.ExchangeContext(ctx, m, server)
+		if err != nil {
+			return "", -1, err
+		}
+		for _, rr := range r.Answer {
+			if a, ok := rr.(*dns.A); ok {
+				return a.A.String(), int(a.Hdr.Ttl), nil
+			}
+		}
+		return "", -1, fmt.Errorf("%s", dns.RcodeToString[r.Rcode])
+	}
+}
+
+// getHost uses a name by a request to a proxy that takes it from the header Host.
+func getHost(proxy string) Use {
+	return request(func(name string) (url, host string) { return "http://" + proxy + "/", strings.TrimSuffix(name, ".") })
+}
+
+// get uses a name by a request to a proxy that has an address for each.
+func get(url func(name string) string) Use {
+	return request(func(name string) (string, string) { return url(name), "" })
+}
+
+// request asks a proxy, whose backends say what address they have.
+func request(to func(name string) (url, host string)) Use {
+	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	return func(ctx context.Context, name string) (string, int, error) {
+		url, host := to(name)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+		if err != nil {
+			return "", -1, err
+		}
+		req.Host = host
+		r, err := client.Do(req)
+		if err != nil {
+			return "", -1, err
+		}
+		defer func() { _ = r.Body.Close() }()
+		b, err := io.ReadAll(io.LimitReader(r.Body, 1<<10))
+		if err != nil || r.StatusCode != http.StatusOK {
+			return "", -1, fmt.Errorf("status %d, %w", r.StatusCode, err)
+		}
+		return string(bytes.TrimSpace(b)), -1, nil
+	}
+}
+
+// Backends starts the servers whose addresses names have. Each says which it is.
+func Backends() (stop func(), err error) {
+	var servers []*http.Server
+	stop = func() {
+		for _, s := range servers {
+			_ = s.Close()
+		}
+	}
+	for _, host := range []string{"127.1.0.1", "127.1.0.2"} {
+		l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", host, source.Port))
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = fmt.Fprintln(w, host)
+		})}
+		servers = append(servers, s)
+		go func() { _ = s.Serve(l) }()
+	}
+	return stop, nil
+}
+
+// Get installs the program. What there is already stays.
+func (p *Program) Get(ctx context.Context, dir string, log io.Writer) error {
+	if len(p.Packages) > 0 {
+		args := append([]string{"install", "-qq", "-y", "--no-install-recommends"}, p.Packages...)
+		cmd := exec.CommandContext(ctx, "apt-get", args...) // #nosec G204 -- from the code
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
+		cmd.Stdout, cmd.Stderr = log, log
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("apt-get: %w", err)
+		}
+	}
+	if p.Install == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- programs that drop their rights read it
+		return err
+	}
+	return p.Install(ctx, dir)
+}

@@ -1,0 +1,107 @@
+// Package source is the CoreDNS that clients are measured against: its names say what
+// they answer, and each query is kept with its time.
+package source
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	_ "github.com/coredns/coredns/plugin/bind" // what the Corefile has
+	_ "github.com/coredns/coredns/plugin/cache"
+	"github.com/miekg/dns"
+	"github.com/ttlfloor/ttlfloor/internal/chain"
+)
+
+// Query is one that came.
+type Query struct {
+	At   time.Time
+	Name string // lower case
+	Type uint16
+	TCP  bool
+}
+
+// Server is the CoreDNS, with what it was asked.
+type Server struct {
+	instance *caddy.Instance
+
+	mu      sync.Mutex
+	queries []Query
+	started time.Time
+}
+
+// name is that of the plugin that answers.
+const name = "cases"
+
+// running is the server that the plugin is in. There is one at a time.
+var running *Server
+
+func init() {
+	plugin.Register(name, func(c *caddy.Controller) error {
+		s := running
+		dnsserver.GetConfig(c).AddPlugin(func(plugin.Handler) plugin.Handler { return s })
+		return nil
+	})
+}
+
+// Start starts a CoreDNS on port 53 of an address, with directives before the one that
+// answers.
+func Start(address string, directives ...string) (*Server, error) {
+	caddy.Quiet, dnsserver.Quiet = true, true
+	log.SetOutput(io.Discard)
+	if err := chain.Set(); err != nil {
+		return nil, err
+	}
+	dnsserver.Directives = append(dnsserver.Directives, name)
+	s := &Server{started: time.Now()}
+	running = s
+	corefile := fmt.Sprintf(".:53 {\n bind %s\n %s\n %s\n}\n", address, strings.Join(directives, "\n "), name)
+	instance, err := caddy.Start(caddy.CaddyfileInput{Contents: []byte(corefile), Filepath: "Corefile", ServerTypeName: "dns"})
+	if err != nil {
+		return nil, fmt.Errorf("CoreDNS: %w", err)
+	}
+	s.instance = instance
+	return s, nil
+}
+
+// Stop stops it.
+func (s *Server) Stop() {
+	_ = s.instance.Stop()
+}
+
+// Queries are those that came so far.
+func (s *Server) Queries() []Query {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.queries)
+}
+
+// Began is when it was started.
+func (s *Server) Began() time.Time { return s.started }
+
+// Name implements plugin.Handler.
+func (s *Server) Name() string { return name }
+
+// ServeDNS implements plugin.Handler.
+func (s *Server) ServeDNS(_ context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	at := time.Now()
+	_, tcp := w.RemoteAddr().(*net.TCPAddr)
+	q := Query{At: at, Name: strings.ToLower(r.Question[0].Name), Type: r.Question[0].Qtype, TCP: tcp}
+	s.mu.Lock()
+	s.queries = append(s.queries, q)
+	s.mu.Unlock()
+	m := answer(r, tcp, at.Sub(s.started))
+	if m == nil {
+		return dns.RcodeSuccess, nil
+	}
+	return m.Rcode, w.WriteMsg(m)
+}
