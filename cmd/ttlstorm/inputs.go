@@ -30,6 +30,10 @@ func tell(inputs []*input, stderr io.Writer) error {
 			errs = append(errs, in.err)
 			continue
 		}
+		if in.parts > 1 {
+			_, _ = fmt.Fprintf(stderr, "ttlstorm: %q: the clock went back %s; its %d parts are read side by side, as the logs of so many servers\n",
+				in.name, times(in.parts-1), in.parts)
+		}
 		if in.counts.Truncated {
 			_, _ = fmt.Fprintf(stderr, "ttlstorm: %q ends in the middle (%s); what came before counts\n", in.name, in.counts.Why)
 		}
@@ -48,10 +52,19 @@ func tell(inputs []*input, stderr io.Writer) error {
 	return last
 }
 
+// times says how often something was.
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
 // input is a file that is read beside others, or a part of one.
 type input struct {
 	name    string
 	more    bool // it is of the same file as the one before
+	parts   int  // of a file that was joined
 	batches chan []capture.Message
 	batch   []capture.Message // that is looked at now
 	counts  capture.Counts
@@ -155,6 +168,7 @@ func joined(inputs []*input) (files []*input) {
 	for _, in := range inputs {
 		if !in.more {
 			file := *in
+			file.parts = 1
 			files = append(files, &file)
 			continue
 		}
@@ -165,6 +179,7 @@ func joined(inputs []*input) (files []*input) {
 
 // join adds what was in another part. A file has no error if a part has none.
 func (in *input) join(part *input) {
+	in.parts++
 	c, p := &in.counts, part.counts
 	c.Ignored += p.Ignored
 	if c.FirstIgnored == "" {

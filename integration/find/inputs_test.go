@@ -105,8 +105,8 @@ func TestInputs(t *testing.T) {
 	}{
 		{"one server", "one.log", 0, "", 30},
 		{"two servers as two files", "one.log two.log", 0, "", 60},
-		{"two servers as one file", "both.log", 0, "give each server's as a file of its own", 30},
-		{"a clock that runs back", "twice.log", 0, "the clock went back", 30},
+		{"two servers as one file", "both.log", 0, `"both.log": the clock went back once; its 2 parts are read side by side`, 60},
+		{"a clock that runs back", "twice.log", 0, `"twice.log": the clock went back`, 30},
 		{"lines of other programs between", "between.log", 0, "something else", 30},
 		{"an empty file beside another", "empty.log one.log", 0, `"empty.log": no message in it`, 30},
 		{"a file with a name that colors", "\x1b[31m.log", 0, `"\x1b[31m.log" ends in the middle`, 30},
