@@ -3,7 +3,6 @@
 package program
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -16,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/miekg/dns"
 	"github.com/ttlfloor/ttlfloor/clients/internal/source"
 )
 
@@ -139,57 +137,6 @@ func (c *Cell) Listens(address string) error {
 		}
 	}
 	return fmt.Errorf("nothing listens on %s", address)
-}
-
-// ask uses a name by asking a DNS server, as a stub resolver does.
-func ask(server string) Use {
-	return func(ctx context.Context, name string) (string, int, error) {
-		client := dns.Client{Timeout: 2 * time.Second}
-		m := new(dns.Msg).SetQuestion(name, dns.TypeA)
-		r, _, err := client.ExchangeContext(ctx, m, server)
-		if err != nil {
-			return "", -1, err
-		}
-		for _, rr := range r.Answer {
-			if a, ok := rr.(*dns.A); ok {
-				return a.A.String(), int(a.Hdr.Ttl), nil
-			}
-		}
-		return "", -1, fmt.Errorf("%s", dns.RcodeToString[r.Rcode])
-	}
-}
-
-// getHost uses a name by a request to a proxy that takes it from the header Host.
-func getHost(proxy string) Use {
-	return request(func(name string) (url, host string) { return "http://" + proxy + "/", strings.TrimSuffix(name, ".") })
-}
-
-// get uses a name by a request to a proxy that has an address for each.
-func get(url func(name string) string) Use {
-	return request(func(name string) (string, string) { return url(name), "" })
-}
-
-// request asks a proxy, whose backends say what address they have.
-func request(to func(name string) (url, host string)) Use {
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	return func(ctx context.Context, name string) (string, int, error) {
-		url, host := to(name)
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-		if err != nil {
-			return "", -1, err
-		}
-		req.Host = host
-		r, err := client.Do(req)
-		if err != nil {
-			return "", -1, err
-		}
-		defer func() { _ = r.Body.Close() }()
-		b, err := io.ReadAll(io.LimitReader(r.Body, 1<<10))
-		if err != nil || r.StatusCode != http.StatusOK {
-			return "", -1, fmt.Errorf("status %d, %w", r.StatusCode, err)
-		}
-		return string(bytes.TrimSpace(b)), -1, nil
-	}
 }
 
 // Backends starts the servers whose addresses names have. Each says which it is.
