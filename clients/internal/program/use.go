@@ -70,7 +70,6 @@ func request(to func(name string) (url, host string)) Use {
 	}
 }
 
-
 // driver uses names through a small program that calls a library. It reads lines of a number
 // and a name, and for each writes a line of that number and an address, or of the number, a
 // dash, and what went wrong. Lookups run side by side.
