@@ -1,0 +1,134 @@
+//go:build linux
+
+package atlas
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/ttlfloor/ttlfloor/clients/internal/source"
+)
+
+// Conclusion is what follows from a measurement. It has no more detail than repeats agree in.
+type Conclusion struct {
+	Itself  bool              `json:"by_itself"` // it asks again by itself, and not on use alone
+	Waits   map[string]string `json:"waits"`     // by case: until it asks again
+	Follows bool              `json:"follows"`   // it waits for the TTL
+	Floor   int               `json:"floor"`     // least wait in seconds of one that follows TTLs, 0 for none
+	TCP     bool              `json:"tcp"`       // it asks over TCP where an answer is cut
+	Moves   string            `json:"moves"`     // until a use has an answer that changed
+}
+
+// Words for waits that are no time.
+const (
+	atOnce  = "at once"
+	eachUse = "each use"
+	never   = "never"
+)
+
+const (
+	onUse  = 350 * time.Millisecond  // one that asks on each use waits no longer
+	late   = 1400 * time.Millisecond // a client that is used four times a second, and counts in seconds
+	jitter = 5 * time.Second
+	soon   = 500 * time.Millisecond
+)
+
+// Conclude says what follows from a result.
+func Conclude(r *Result) Conclusion {
+	c := Conclusion{Waits: map[string]string{}}
+	for i := range r.Rows {
+		if row := &r.Rows[i]; row.Itself > 0 && (row.Case == source.TTL1 || row.Case == source.TTL5) {
+			c.Itself = true
+		}
+	}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		c.Waits[row.Case] = row.wait(c.Itself)
+		switch row.Case {
+		case source.Cut:
+			c.TCP = row.TCP > 0
+		case source.Moves:
+			c.Moves = row.reached()
+		}
+	}
+	five, thirty := r.row(source.TTL5), r.row(source.TTL30)
+	if five == nil || thirty == nil {
+		return c
+	}
+	floor := r.floor()
+	c.Follows = thirty.about(30, jitter) && (five.about(5, late) || floor > 5 && five.about(floor, late))
+	if c.Follows && floor > 2 {
+		c.Floor = int(math.Round(floor))
+	}
+	return c
+}
+
+func (r *Result) row(label string) *Row {
+	for i := range r.Rows {
+		if r.Rows[i].Case == label {
+			return &r.Rows[i]
+		}
+	}
+	return nil
+}
+
+// floor is what the client waits at least for a TTL of 1.
+func (r *Result) floor() float64 {
+	if one := r.row(source.TTL1); one != nil && len(one.Waits) > 0 {
+		return slices.Min(one.Waits)
+	}
+	return 0
+}
+
+// about tells whether the client waits for so many seconds at least, and up to a time more.
+func (r *Row) about(seconds float64, more time.Duration) bool {
+	if len(r.Waits) == 0 {
+		return false
+	}
+	least := slices.Min(r.Waits)
+	return least >= seconds-soon.Seconds() && least <= seconds+more.Seconds()
+}
+
+// ttls are those of the cases that have one.
+var ttls = map[string]float64{source.TTL1: 1, source.TTL5: 5, source.TTL30: 30, source.Additional: 20, source.Authority: 20, source.NXSOA: 5, source.Cut: 5, source.Moves: 5}
+
+// wait says how long the client waits.
+func (r *Row) wait(itself bool) string {
+	if len(r.Waits) == 0 {
+		return never
+	}
+	m := median(r.Waits)
+	least, most := slices.Min(r.Waits), slices.Max(r.Waits)
+	ttl, has := ttls[r.Case]
+	switch {
+	case m <= together.Seconds() && itself:
+		return atOnce
+	case m <= onUse.Seconds() && !itself:
+		return eachUse
+	case len(r.Waits) >= 4 && most-least > 2 && itself:
+		return fmt.Sprintf("%.0f to %.0f s", least, most)
+	case has && r.about(ttl, late):
+		return fmt.Sprintf("%.0f s", ttl)
+	case m < 1:
+		return fmt.Sprintf("%.1f s", m)
+	}
+	return fmt.Sprintf("%.0f s", m)
+}
+
+// reached says how long it takes until a changed answer reaches a use.
+func (r *Row) reached() string {
+	if r.Uses == 0 {
+		return "not seen"
+	}
+	if len(r.Reached) == 0 {
+		return never
+	}
+	return fmt.Sprintf("within %.0f s", math.Ceil(slices.Max(r.Reached)))
+}
+
+func median(waits []float64) float64 {
+	s := slices.Sorted(slices.Values(waits))
+	return s[len(s)/2]
+}
