@@ -76,19 +76,16 @@ func (r *Result) row(label string) *Row {
 
 // floor is what the client waits at least for a TTL of 1.
 func (r *Result) floor() float64 {
-	if one := r.row(source.TTL1); one != nil && len(one.Waits) > 0 {
-		return slices.Min(one.Waits)
+	if one := r.row(source.TTL1); one != nil {
+		return one.Waits.Least
 	}
 	return 0
 }
 
 // about tells whether the client waits for so many seconds at least, and up to a time more.
 func (r *Row) about(seconds float64, more time.Duration) bool {
-	if len(r.Waits) == 0 {
-		return false
-	}
-	least := slices.Min(r.Waits)
-	return least >= seconds-soon.Seconds() && least <= seconds+more.Seconds()
+	least := r.Waits.Least
+	return r.Waits.N > 0 && least >= seconds-soon.Seconds() && least <= seconds+more.Seconds()
 }
 
 // ttls are those of the cases that have one.
@@ -96,18 +93,17 @@ var ttls = map[string]float64{source.TTL1: 1, source.TTL5: 5, source.TTL30: 30, 
 
 // wait says how long the client waits.
 func (r *Row) wait(itself bool) string {
-	if len(r.Waits) == 0 {
+	if r.Waits.N == 0 {
 		return never
 	}
-	m := median(r.Waits)
-	least, most := slices.Min(r.Waits), slices.Max(r.Waits)
+	least, m, most := r.Waits.Least, r.Waits.Median, r.Waits.Most
 	ttl, has := ttls[r.Case]
 	switch {
 	case m <= together.Seconds() && itself:
 		return atOnce
 	case m <= onUse.Seconds() && !itself:
 		return eachUse
-	case len(r.Waits) >= 4 && most-least > 2 && itself:
+	case r.Waits.N >= 4 && most-least > 2 && itself:
 		return fmt.Sprintf("%.0f to %.0f s", least, most)
 	case has && r.about(ttl, late):
 		return fmt.Sprintf("%.0f s", ttl)
@@ -126,9 +122,4 @@ func (r *Row) reached() string {
 		return never
 	}
 	return fmt.Sprintf("within %.0f s", math.Ceil(slices.Max(r.Reached)))
-}
-
-func median(waits []float64) float64 {
-	s := slices.Sorted(slices.Values(waits))
-	return s[len(s)/2]
 }

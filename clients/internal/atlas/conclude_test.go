@@ -12,7 +12,7 @@ import (
 func made(itself int, waits map[string][]float64) *Result {
 	r := &Result{}
 	for label, w := range waits {
-		r.Rows = append(r.Rows, Row{Case: label, Waits: w, Itself: itself, Queries: len(w) + 1})
+		r.Rows = append(r.Rows, Row{Case: label, Waits: sumUp(w), Itself: itself, Queries: len(w) + 1})
 	}
 	return r
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -32,7 +33,7 @@ type Row struct {
 	Case    string    `json:"case"`
 	Queries int       `json:"queries"`
 	Itself  int       `json:"by_itself"` // lookups while it was left alone
-	Waits   []float64 `json:"waits"`     // between two lookups
+	Waits   Waits     `json:"waits"`     // between two lookups
 	TCP     int       `json:"tcp"`       // queries
 	Got     []int     `json:"ttls"`      // least and greatest TTL that it handed out, if it does
 	Reached []float64 `json:"reached"`   // from a change of the answer until a use had it
@@ -41,10 +42,28 @@ type Row struct {
 	Last    string    `json:"last_error"` // of a use
 }
 
+// Waits sums up waits.
+type Waits struct {
+	N      int     `json:"n"`
+	Least  float64 `json:"least"`
+	Median float64 `json:"median"`
+	Most   float64 `json:"most"`
+}
+
+// sumUp sums up waits in seconds.
+func sumUp(waits []float64) Waits {
+	if len(waits) == 0 {
+		return Waits{}
+	}
+	s := slices.Sorted(slices.Values(waits))
+	round := func(w float64) float64 { return math.Round(w*1000) / 1000 }
+	return Waits{len(s), round(s[0]), round(s[len(s)/2]), round(s[len(s)-1])}
+}
+
 // Result is what a client did in all cases.
 type Result struct {
 	Client  string   `json:"client"`
-	Version string   `json:"version"`
+	Version string   `json:"version,omitempty"`
 	Rows    []Row    `json:"rows"`
 	Strays  []string `json:"strays"`          // queries for other servers, which are a fault of the harness
 	Error   string   `json:"error,omitempty"` // why there is nothing more
@@ -138,7 +157,7 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // row sums up a case. begin is when the client was started.
 func row(label string, queries []source.Query, uses []use, server, begin time.Time) Row {
-	r := Row{Case: label, Waits: []float64{}, Got: []int{}, Reached: []float64{}}
+	r := Row{Case: label, Got: []int{}, Reached: []float64{}}
 	byType := map[uint16][]time.Time{}
 	for _, q := range queries {
 		if source.Label(q.Name) == label {
@@ -156,6 +175,7 @@ func row(label string, queries []source.Query, uses []use, server, begin time.Ti
 			at = byType[t]
 		}
 	}
+	var waits []float64
 	for i := 1; i < len(at); i++ {
 		wait, since := at[i].Sub(at[i-1]), at[i].Sub(begin)
 		if since < Alone && since > grace {
@@ -164,8 +184,9 @@ func row(label string, queries []source.Query, uses []use, server, begin time.Ti
 		if since > Alone && since < Alone+grace && at[i-1].Sub(begin) < Alone-grace {
 			continue // it was used again
 		}
-		r.Waits = append(r.Waits, wait.Seconds())
+		waits = append(waits, wait.Seconds())
 	}
+	r.Waits = sumUp(waits)
 	r.used(label, uses, server)
 	return r
 }

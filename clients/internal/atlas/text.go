@@ -5,7 +5,6 @@ package atlas
 import (
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
 )
 
@@ -25,10 +24,9 @@ func Text(w io.Writer, r *Result) error {
 }
 
 // span writes the least, the median and the greatest.
-func span(waits []float64) string {
-	if len(waits) == 0 {
+func span(w Waits) string {
+	if w.N == 0 {
 		return "none"
 	}
-	s := slices.Sorted(slices.Values(waits))
-	return fmt.Sprintf("%.2f %.2f %.2f (%d)", s[0], s[len(s)/2], s[len(s)-1], len(s))
+	return fmt.Sprintf("%.2f %.2f %.2f (%d)", w.Least, w.Median, w.Most, w.N)
 }
