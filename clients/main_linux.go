@@ -7,10 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,13 +31,29 @@ func main() {
 	}
 }
 
+// options are those of measure.
+type options struct {
+	repeats, cells int
+	fleets         bool
+	out            string
+}
+
 func command() *cli.Command {
+	var o options
 	return &cli.Command{
 		Name: "clients", Usage: "measure what programs do with TTLs",
 		Commands: []*cli.Command{
 			{Name: "list", Usage: "the programs", Action: list},
 			{Name: "install", Usage: "install programs", ArgsUsage: "[NAME...]", Action: install},
-			{Name: "measure", Usage: "measure programs, and print what each does", ArgsUsage: "[NAME...]", Action: measure},
+			{
+				Name: "measure", Usage: "measure programs, and print what each does", ArgsUsage: "[NAME...]", Action: o.measure,
+				Flags: []cli.Flag{
+					&cli.IntFlag{Name: "repeats", Value: 1, Usage: "`TIMES` that each is measured", Destination: &o.repeats},
+					&cli.IntFlag{Name: "cells", Value: 8, Usage: "`CELLS` beside each other", Destination: &o.cells},
+					&cli.BoolFlag{Name: "fleets", Usage: "measure a hundred of each that asks by itself, without ttlfloor and with it", Destination: &o.fleets},
+					&cli.StringFlag{Name: "out", Usage: "`DIR` for clients.md and clients.json", Destination: &o.out},
+				},
+			},
 			{Name: "cell", Hidden: true, Action: inCell},
 		},
 	}
@@ -91,62 +108,114 @@ func install(ctx context.Context, c *cli.Command) error {
 	return errors.Join(errs...)
 }
 
-func measure(ctx context.Context, c *cli.Command) error {
+// measure measures programs, several beside each other, and each several times.
+func (o *options) measure(ctx context.Context, c *cli.Command) error {
 	programs, err := named(c)
 	if err != nil {
 		return err
 	}
-	var results []atlas.Result
-	for _, p := range programs {
-		r := one(ctx, p)
-		results = append(results, r)
-		if err := atlas.Text(c.Root().Writer, &r); err != nil {
+	entries := make([]atlas.Entry, len(programs))
+	cells := make(chan struct{}, o.cells)
+	var all sync.WaitGroup
+	for i, p := range programs {
+		all.Go(func() { entries[i] = o.entry(ctx, p, cells) })
+	}
+	all.Wait()
+	var missing []error
+	for i := range entries {
+		if err := atlas.Text(c.Root().Writer, &entries[i]); err != nil {
 			return err
 		}
+		if e := entries[i].Error; e != "" {
+			missing = append(missing, fmt.Errorf("%s: %s", entries[i].Client, e))
+		}
 	}
-	var missing []error
-	for _, r := range results {
-		if r.Error != "" {
-			missing = append(missing, fmt.Errorf("%s: %s", r.Client, r.Error))
+	if o.out != "" && ctx.Err() == nil {
+		if err := atlas.Write(o.out, entries); err != nil {
+			return err
 		}
 	}
 	return errors.Join(missing...)
 }
 
-// longest is how long the measurement of a program may take.
-const longest = atlas.Alone + atlas.Used + 20*time.Second
-
-// one measures a program in a cell of its own.
-func one(ctx context.Context, p *program.Program) atlas.Result {
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
-	var out, log bytes.Buffer
-	r := atlas.Result{Client: p.Name}
-	err := cell.Run(ctx, []string{"cell", p.Name}, &out, &log)
-	if e := json.Unmarshal(out.Bytes(), &r); err == nil {
-		err = e
+// entry measures a program.
+func (o *options) entry(ctx context.Context, p *program.Program, cells chan struct{}) atlas.Entry {
+	results := make([]atlas.Result, o.repeats)
+	fleets := map[string]atlas.Fleet{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	in := func(do func()) {
+		all.Go(func() {
+			cells <- struct{}{}
+			do()
+			<-cells
+		})
 	}
-	if err != nil && r.Error == "" {
-		r.Error = err.Error()
+	for i := range results {
+		in(func() { results[i] = inOne[atlas.Result](ctx, atlas.Alone+atlas.Used, "measure", p.Name, "") })
 	}
-	if r.Error != "" {
-		r.Error += ": " + tail(log.Bytes())
+	all.Wait()
+	e := atlas.NewEntry(p, results)
+	if !o.fleets || !e.Conclusion.Itself {
+		return e
 	}
-	return r
+	for treatment := range atlas.With {
+		in(func() {
+			f := inOne[atlas.Fleet](ctx, atlas.FleetLength, "fleet", p.Name, treatment)
+			mu.Lock()
+			fleets[treatment] = f
+			mu.Unlock()
+		})
+	}
+	all.Wait()
+	e.Fleets = fleets
+	return e
 }
 
-// tail is the end of what a program wrote.
+// startup is how long a program may take to start.
+const startup = 20 * time.Second
+
+// inOne does a measurement in a cell of its own.
+func inOne[T any](ctx context.Context, length time.Duration, what, name, treatment string) (result T) {
+	ctx, cancel := context.WithTimeout(ctx, length+startup)
+	defer cancel()
+	var out, log bytes.Buffer
+	err := cell.Run(ctx, []string{"cell", what, name, treatment}, &out, &log)
+	w := wrapped[T]{}
+	if e := json.Unmarshal(out.Bytes(), &w); err == nil {
+		err = e
+	}
+	if err != nil && w.Error == "" {
+		w.Error = err.Error()
+	}
+	if w.Error != "" {
+		w.Error += ": " + tail(log.Bytes())
+	}
+	if r, ok := any(&w.Result).(interface{ Fail(why string) }); ok && w.Error != "" {
+		r.Fail(w.Error)
+	}
+	return w.Result
+}
+
+// wrapped is what a cell writes.
+type wrapped[T any] struct {
+	Result T
+	Error  string
+}
+
+// tail is the end of what a program wrote, in one line.
 func tail(b []byte) string {
-	return string(bytes.TrimSpace(b[max(0, len(b)-500):]))
+	return strings.Join(strings.Fields(string(b[max(0, len(b)-500):])), " ")
 }
 
 // inCell is what runs in a cell. It writes a result.
 func inCell(ctx context.Context, c *cli.Command) error {
 	dir, ok := cell.Inside()
-	if !ok {
+	args := c.Args().Slice()
+	if !ok || len(args) != 3 {
 		return errors.New("this command is for clients itself")
 	}
-	p, err := program.ByName(c.Args().First())
+	p, err := program.ByName(args[1])
 	if err != nil {
 		return err
 	}
@@ -157,10 +226,17 @@ func inCell(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	var log io.Writer = c.Root().ErrWriter
-	r, err := atlas.Measure(ctx, p, dir, installed, log)
-	if err != nil {
-		r.Error = err.Error()
+	log, out := c.Root().ErrWriter, json.NewEncoder(c.Root().Writer)
+	why := func(err error) string {
+		if err == nil {
+			return ""
+		}
+		return err.Error()
 	}
-	return json.NewEncoder(c.Root().Writer).Encode(r)
+	if args[0] == "fleet" {
+		f, err := atlas.MeasureFleet(ctx, p, dir, installed, args[2], log)
+		return out.Encode(wrapped[atlas.Fleet]{f, why(err)})
+	}
+	r, err := atlas.Measure(ctx, p, dir, installed, log)
+	return out.Encode(wrapped[atlas.Result]{r, why(err)})
 }

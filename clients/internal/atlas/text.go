@@ -8,17 +8,20 @@ import (
 	"text/tabwriter"
 )
 
-// Text writes a result for people.
-func Text(w io.Writer, r *Result) error {
+// Text writes an entry for people.
+func Text(w io.Writer, e *Entry) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(t, "%s %s %s\n", r.Client, r.Version, r.Error)
-	for _, s := range r.Strays {
-		_, _ = fmt.Fprintf(t, "stray: %s\n", s)
+	_, _ = fmt.Fprintf(t, "%s %s: %s\n", e.Client, e.Version, e.verdict())
+	for _, d := range e.Differs {
+		_, _ = fmt.Fprintf(t, "  the repeats differ in %s\n", d)
 	}
-	for i := range r.Rows {
-		row := &r.Rows[i]
-		_, _ = fmt.Fprintf(t, "  %s\t%d queries\t%d TCP\t%d by itself\twaits %s\tTTLs %v\treached %.1f\t%d of %d failed %s\n",
-			row.Case, row.Queries, row.TCP, row.Itself, span(row.Waits), row.Got, row.Reached, row.Failed, row.Uses, row.Last)
+	for i := range e.Rows {
+		r := &e.Rows[i]
+		_, _ = fmt.Fprintf(t, "  %s\t%s\t%d queries\t%d TCP\t%d by itself\twaits %s\tTTLs %v\treached %.1f\t%d of %d failed %s\n",
+			r.Case, e.Conclusion.Waits[r.Case], r.Queries, r.TCP, r.Itself, span(r.Waits), r.Got, r.Reached, r.Failed, r.Uses, r.Last)
+	}
+	for treatment, f := range e.Fleets {
+		_, _ = fmt.Fprintf(t, "  %d of them %s ttlfloor: %.2f times the mean in the busiest second\n", FleetSize, treatment, f.Ratio)
 	}
 	return t.Flush()
 }

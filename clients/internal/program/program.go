@@ -22,6 +22,7 @@ import (
 type Program struct {
 	Name     string   // in commands
 	Title    string   // in documents
+	Note     string   // what surprises of it
 	Packages []string // of Debian, which have all that it needs
 	Only     []string // labels of the cases that it can have; all if empty
 	Version  []string // a command that prints it

@@ -19,6 +19,7 @@ import (
 	_ "github.com/coredns/coredns/plugin/bind" // what the Corefile has
 	_ "github.com/coredns/coredns/plugin/cache"
 	"github.com/miekg/dns"
+	_ "github.com/ttlfloor/ttlfloor"
 	"github.com/ttlfloor/ttlfloor/internal/chain"
 )
 
@@ -39,14 +40,19 @@ type Server struct {
 	started time.Time
 }
 
-// name is that of the plugin that answers.
-const name = "cases"
+// Plugins of the server: the outermost keeps what was asked, the innermost answers.
+const seen, cases = "seen", "cases"
 
-// running is the server that the plugin is in. There is one at a time.
+// running is the server that the plugins are in. There is one at a time.
 var running *Server
 
 func init() {
-	plugin.Register(name, func(c *caddy.Controller) error {
+	plugin.Register(seen, func(c *caddy.Controller) error {
+		s := running
+		dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler { return &keeper{s, next} })
+		return nil
+	})
+	plugin.Register(cases, func(c *caddy.Controller) error {
 		s := running
 		dnsserver.GetConfig(c).AddPlugin(func(plugin.Handler) plugin.Handler { return s })
 		return nil
@@ -61,10 +67,10 @@ func Start(address string, directives ...string) (*Server, error) {
 	if err := chain.Set(); err != nil {
 		return nil, err
 	}
-	dnsserver.Directives = append(dnsserver.Directives, name)
+	dnsserver.Directives = slices.Concat([]string{seen}, dnsserver.Directives, []string{cases})
 	s := &Server{started: time.Now()}
 	running = s
-	corefile := fmt.Sprintf(".:53 {\n bind %s\n %s\n %s\n}\n", address, strings.Join(directives, "\n "), name)
+	corefile := fmt.Sprintf(".:53 {\n bind %s\n %s\n %s\n %s\n}\n", address, seen, strings.Join(directives, "\n "), cases)
 	instance, err := caddy.Start(caddy.CaddyfileInput{Contents: []byte(corefile), Filepath: "Corefile", ServerTypeName: "dns"})
 	if err != nil {
 		return nil, fmt.Errorf("CoreDNS: %w", err)
@@ -88,18 +94,32 @@ func (s *Server) Queries() []Query {
 // Began is when it was started.
 func (s *Server) Began() time.Time { return s.started }
 
+// keeper keeps queries with their times.
+type keeper struct {
+	s    *Server
+	next plugin.Handler
+}
+
 // Name implements plugin.Handler.
-func (s *Server) Name() string { return name }
+func (*keeper) Name() string { return seen }
+
+// ServeDNS implements plugin.Handler.
+func (k *keeper) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	_, tcp := w.RemoteAddr().(*net.TCPAddr)
+	q := Query{At: time.Now(), Name: strings.ToLower(r.Question[0].Name), Type: r.Question[0].Qtype, TCP: tcp}
+	k.s.mu.Lock()
+	k.s.queries = append(k.s.queries, q)
+	k.s.mu.Unlock()
+	return plugin.NextOrFailure(seen, k.next, ctx, w, r)
+}
+
+// Name implements plugin.Handler.
+func (*Server) Name() string { return cases }
 
 // ServeDNS implements plugin.Handler.
 func (s *Server) ServeDNS(_ context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	at := time.Now()
 	_, tcp := w.RemoteAddr().(*net.TCPAddr)
-	q := Query{At: at, Name: strings.ToLower(r.Question[0].Name), Type: r.Question[0].Qtype, TCP: tcp}
-	s.mu.Lock()
-	s.queries = append(s.queries, q)
-	s.mu.Unlock()
-	m := answer(r, tcp, at.Sub(s.started))
+	m := answer(r, tcp, time.Since(s.started))
 	if m == nil {
 		return dns.RcodeSuccess, nil
 	}

@@ -1,0 +1,70 @@
+//go:build linux
+
+package atlas
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/ttlfloor/ttlfloor/clients/internal/program"
+	"github.com/ttlfloor/ttlfloor/clients/internal/source"
+)
+
+// A fleet is many names that a client resolves by itself, all from its start on.
+const (
+	FleetSize   = 100
+	FleetLength = 160 * time.Second // in which a fleet that follows TTLs has settled
+	looked      = 44                // seconds at the end, two rounds without and one with ttlfloor
+)
+
+// With are the directives of the fleets that are compared.
+var With = map[string][]string{
+	"without": {"cache 30"},
+	"with":    {"ttlfloor 20s .", "cache 30"},
+}
+
+// Fleet is how even the queries of a fleet are at the end.
+type Fleet struct {
+	Queries int     `json:"queries"`
+	Busiest int     `json:"busiest_second"`
+	Ratio   float64 `json:"busiest_over_mean"`
+}
+
+// MeasureFleet measures a fleet in this cell.
+func MeasureFleet(ctx context.Context, p *program.Program, dir, installed, treatment string, log io.Writer) (f Fleet, err error) {
+	server, err := source.Start("127.0.0.1", With[treatment]...)
+	if err != nil {
+		return f, err
+	}
+	defer server.Stop()
+	c := &program.Cell{Context: ctx, Dir: dir, Installed: installed, Log: log}
+	for i := range FleetSize {
+		c.Names = append(c.Names, fmt.Sprintf("c%d.%s.%s", i, source.TTL20, source.Zone))
+	}
+	if _, err := p.Start(c); err != nil {
+		return f, fmt.Errorf("%s does not start: %w", p.Name, err)
+	}
+	sleep(ctx, FleetLength)
+	return even(server.Queries(), time.Now()), ctx.Err()
+}
+
+// even counts the queries of the last seconds.
+func even(queries []source.Query, end time.Time) (f Fleet) {
+	var seconds [looked]int
+	for _, q := range queries {
+		if ago := int(end.Sub(q.At) / time.Second); ago < looked {
+			seconds[ago]++
+			f.Queries++
+		}
+	}
+	for _, n := range seconds {
+		f.Busiest = max(f.Busiest, n)
+	}
+	if f.Queries > 0 {
+		f.Ratio = math.Round(100*float64(f.Busiest)*looked/float64(f.Queries)) / 100
+	}
+	return f
+}
