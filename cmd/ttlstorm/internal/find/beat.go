@@ -37,7 +37,7 @@ type timeline struct {
 func newTimeline(period time.Duration, end int64) timeline {
 	round := max(period.Microseconds(), second)
 	to := end - end%second + second
-	from := to - rounds*((round+second-1)/second)*second
+	from := to - rounds*((round+second/2)/second)*second // whole rounds, so that none counts more than another
 	return timeline{from, round, make([]int, (to-from)/slot)}
 }
 
@@ -131,7 +131,7 @@ type peaks struct {
 
 // peaks are where there are more than usual in the second around a slot.
 func (g *group) peaks() peaks {
-	t := newTimeline(g.period, g.end())
+	t := newTimeline(g.period, g.end)
 	for _, m := range g.clients {
 		t.visits(m, func(at int64) { t.slots[(at-t.from)/slot]++ })
 	}
@@ -167,7 +167,10 @@ func (p *peaks) part(m member) (queries, visited float64) {
 	for _, v := range in {
 		visited += v / rounds
 	}
-	return float64(busy) / float64(max(all, 1)), visited
+	if all == 0 { // which says nothing against it
+		return 1, 0
+	}
+	return float64(busy) / float64(all), visited
 }
 
 // step returns those of a herd who come when it does, and of the others of the question
