@@ -265,29 +265,29 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 const ownPace = 20
 
 // spins says what is behind a storm, and whether a rule helps. rate is that of a client.
-func (n *Finding) spins(q *question, rate float64) {
-	zero := "the TTL is 0: dig " + n.Type + " " + n.Name
+func (f *Finding) spins(q *question, rate float64) {
+	zero := "the TTL is 0: dig " + f.Type + " " + f.Name
 	switch {
 	case q.zeros > 0:
-		n.Cure, n.Known, n.Why = true, true, "its answers have a TTL of 0, and the clients ask again at once"
+		f.Cure, f.Known, f.Why = true, true, "its answers have a TTL of 0, and the clients ask again at once"
 	case q.told > 0 && q.waits:
-		n.Why = "its answers have TTLs above 0, so the clients ignore them; no TTL moves such a client"
+		f.Why = "its answers have TTLs above 0, so the clients ignore them; no TTL moves such a client"
 	case q.told > 0:
-		n.Kind = Often
-		n.Why = "its answers have TTLs above 0, and queries come at any time: programs ask for each connection, " +
+		f.Kind = Often
+		f.Why = "its answers have TTLs above 0, and queries come at any time: programs ask for each connection, " +
 			"which no rule changes, or each address has many clients behind it (SNAT, a cache)"
-	case n.Clients == 1 && len(q.callers) > 1:
-		n.Why = "one client alone asks again at once, so it is its own doing and not the TTL's"
+	case f.Clients == 1 && len(q.callers) > 1:
+		f.Why = "one client alone asks again at once, so it is its own doing and not the TTL's"
 	case q.waits:
-		n.Cure, n.If = true, zero
-		n.Why = "the clients ask again at once, as those do that follow a TTL of 0, and those that ask for each connection"
+		f.Cure, f.If = true, zero
+		f.Why = "the clients ask again at once, as those do that follow a TTL of 0, and those that ask for each connection"
 	case rate < ownPace:
-		n.Kind = Often
-		n.Why = "queries come at any time, as of programs that ask for each connection, which no rule changes, " +
+		f.Kind = Often
+		f.Why = "queries come at any time, as of programs that ask for each connection, which no rule changes, " +
 			"and of many clients behind an address (SNAT, a cache); a rule helps those only if their TTL is far below FLOOR"
 	default:
-		n.Cure, n.If = true, zero
-		n.Why = "the clients ask all the time, as those do that follow a TTL of 0, and those that ask for each connection"
+		f.Cure, f.If = true, zero
+		f.Why = "the clients ask all the time, as those do that follow a TTL of 0, and those that ask for each connection"
 	}
 }
 
