@@ -19,7 +19,8 @@ type beat struct {
 }
 
 const (
-	herdClients = 20   // fewer are no herd
+	herdClients = 16 // fewer are no herd; of 20 some may be missing in the input
+	fullHerd    = 20
 	herdRatio   = 2    // nor is what has a busiest second below so many times the mean
 	byChance    = 1e-7 // nor is what independent clients may come to
 	rounds      = 4    // the last ones that are looked at
@@ -118,8 +119,12 @@ func sum(ints []int) (total int) {
 // who are behind one.
 func (g *group) herd() bool {
 	n := size(g.clients)
+	limit := float64(byChance)
+	if n < fullHerd { // the sum is far from chi-squared for few
+		limit = byChance * 1e-6
+	}
 	return n >= herdClients && float64(g.offset) >= herdRatio*g.rate && g.offset >= herdClients/4 &&
-		(g.chance < byChance || n >= herdClients*len(g.clients))
+		(g.chance < limit || n >= herdClients*len(g.clients))
 }
 
 // peaks are the slots in which a herd comes.

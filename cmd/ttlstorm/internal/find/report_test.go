@@ -374,7 +374,7 @@ func TestNothingFound(t *testing.T) {
 		at   time.Time
 		want string
 	}{
-		{"times", time.Unix(1_700_000_000, 0), "No storm, and no herd of 20 clients or more."},
+		{"times", time.Unix(1_700_000_000, 0), "No storm, and no herd of 16 clients or more."},
 		{"no times", time.Time{}, "When they came is not known, so nothing can be found."},
 	} {
 		f := New()
