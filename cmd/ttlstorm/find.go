@@ -47,7 +47,7 @@ func findCommand() *cli.Command {
 zstd, bzip2 or xz; - is standard input. The kind is detected. Give the files of all servers of a cluster: they are read
 side by side, in the order of time. So is a file in which the log of one server stands behind that of another.
 
-In a storm a client asks again as soon as it has an answer. In a herd 20 clients or more ask in the same second, and
+In a storm a client asks again as soon as it has an answer. In a herd 16 clients or more ask in the same second, and
 again after each period. A short TTL is one of which FLOOR is twice as much or more, so that clients that follow it ask
 several times a second. The input has to last for four periods. Times without a zone are those of this machine.
 

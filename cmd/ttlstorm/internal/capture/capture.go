@@ -29,6 +29,9 @@ type Message struct {
 	// At is when a query came to the server, or an answer went out. It is zero if the
 	// input has no times.
 	At time.Time
+	// Took is how long the server took for the answer that a line of a log is about. It is
+	// zero if that is not known.
+	Took time.Duration
 	// Client is its address, without zone, and never IPv4 in IPv6. It is zero if the input
 	// has none.
 	Client netip.Addr

@@ -51,9 +51,7 @@ func (in *input) jsonQuery(l jsonLine) bool {
 	if l.Plugin != "log" || l.Opcode != 0 || !(l.Duration >= 0 && l.Duration < math.MaxInt32) {
 		return false
 	}
-	if !in.m.At.IsZero() {
-		in.m.At = in.m.At.Add(-time.Duration(l.Duration * float64(time.Second)))
-	}
+	in.m.answered(time.Duration(l.Duration * float64(time.Second)))
 	return in.fields(&in.m, fields{
 		host: []byte(l.Client), typ: []byte(l.Type), class: []byte(l.Class), name: []byte(l.Name), rcode: []byte(l.Rcode),
 	})

@@ -255,3 +255,18 @@ func TestDurations(t *testing.T) {
 		}
 	}
 }
+
+// TestTook has how long the server took, of lines in several formats, with times and without.
+func TestTook(t *testing.T) {
+	for _, line := range []string{
+		`[INFO] 10.1.2.3:4000 - 1 "A IN example.org. udp 41 false 512" NOERROR qr 99 0.002500000s`,
+		`2026-11-26T09:00:00.5Z [INFO] 10.1.2.3:4000 - 1 "A IN example.org. udp 41 false 512" NOERROR qr 99 0.0025s`,
+		`2026-11-26T09:00:00Z [INFO] 10.1.2.3:4000 - 1 "A IN example.org. udp 41 false 512" NOERROR qr 99 0.0025s`,
+		`{"time":"2026-11-26T09:00:00.5Z","plugin":"log","client_ip":"10.1.2.3","qname":"example.org.","qtype":"A","qclass":"IN","rcode":"NOERROR","duration_seconds":0.0025}`,
+	} {
+		got, _ := read(t, []byte(line+"\n"), Options{})
+		if len(got) != 1 || got[0].Took != 2500*time.Microsecond {
+			t.Errorf("%s: %+v", line, got)
+		}
+	}
+}

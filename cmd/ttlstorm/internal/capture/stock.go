@@ -134,11 +134,17 @@ func (p *parser) fields(m *Message, f fields) (ok bool) {
 		if !ok {
 			return false
 		}
-		if !m.At.IsZero() {
-			m.At = m.At.Add(-d)
-		}
+		m.answered(d)
 	}
 	return true
+}
+
+// answered notes how long the server took until the time of a line.
+func (m *Message) answered(took time.Duration) {
+	m.Took = took
+	if !m.At.IsZero() {
+		m.At = m.At.Add(-took)
+	}
 }
 
 // typeOf reads a type, which without a name is as in RFC 3597, section 5.

@@ -19,7 +19,8 @@ type beat struct {
 }
 
 const (
-	herdClients = 20   // fewer are no herd
+	herdClients = 16 // fewer are no herd; of 20 some may be missing in the input
+	fullHerd    = 20
 	herdRatio   = 2    // nor is what has a busiest second below so many times the mean
 	byChance    = 1e-7 // nor is what independent clients may come to
 	rounds      = 4    // the last ones that are looked at
@@ -37,7 +38,7 @@ type timeline struct {
 func newTimeline(period time.Duration, end int64) timeline {
 	round := max(period.Microseconds(), second)
 	to := end - end%second + second
-	from := to - rounds*((round+second-1)/second)*second
+	from := to - rounds*((round+second/2)/second)*second // whole rounds, so that none counts more than another
 	return timeline{from, round, make([]int, (to-from)/slot)}
 }
 
@@ -118,8 +119,12 @@ func sum(ints []int) (total int) {
 // who are behind one.
 func (g *group) herd() bool {
 	n := size(g.clients)
+	limit := float64(byChance)
+	if n < fullHerd { // the sum is far from chi-squared for few
+		limit = byChance * 1e-6
+	}
 	return n >= herdClients && float64(g.offset) >= herdRatio*g.rate && g.offset >= herdClients/4 &&
-		(g.chance < byChance || n >= herdClients*len(g.clients))
+		(g.chance < limit || n >= herdClients*len(g.clients))
 }
 
 // peaks are the slots in which a herd comes.
@@ -131,7 +136,7 @@ type peaks struct {
 
 // peaks are where there are more than usual in the second around a slot.
 func (g *group) peaks() peaks {
-	t := newTimeline(g.period, g.end())
+	t := newTimeline(g.period, g.end)
 	for _, m := range g.clients {
 		t.visits(m, func(at int64) { t.slots[(at-t.from)/slot]++ })
 	}
@@ -167,7 +172,10 @@ func (p *peaks) part(m member) (queries, visited float64) {
 	for _, v := range in {
 		visited += v / rounds
 	}
-	return float64(busy) / float64(max(all, 1)), visited
+	if all == 0 { // which says nothing against it
+		return 1, 0
+	}
+	return float64(busy) / float64(all), visited
 }
 
 // step returns those of a herd who come when it does, and of the others of the question

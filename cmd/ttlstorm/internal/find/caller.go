@@ -3,14 +3,17 @@ package find
 import "time"
 
 const (
-	milli     = 1e3 // microseconds
-	atOnce    = 250 // milliseconds, within which a client that asks again has not waited
-	spinning  = 10  // times in a row that a client asks again at once and spins; retries are fewer
-	pause     = 800 // milliseconds without a query, after which the next one begins another burst
-	waits     = 12  // the last ones that are kept
-	fewWaits  = 3   // that tell whether a client is regular
-	fewBursts = 3   // that tell whether a client asks in bursts
-	burstSize = 5   // queries of a burst in the mean; retries are fewer
+	milli     = 1e3   // microseconds
+	atOnce    = 250   // milliseconds, within which a client that asks again has not waited
+	spinning  = 10    // times in a row that a client asks again at once and spins; retries are fewer
+	pause     = 800   // milliseconds without a query, after which the next one begins another burst
+	coarse    = 1.5e3 // the same where times are in whole seconds
+	waits     = 12    // the last ones that are kept
+	timeout   = 5e6   // microseconds that resolvers wait for an answer
+	fewWaits  = 3     // that tell whether a client is regular
+	fewBursts = 3     // that tell whether a client asks in bursts
+	burstSize = 5     // queries of a burst in the mean; retries are fewer
+	spinBurst = 30    // the same of one that spins in bursts; jobs and pools of connections are fewer
 )
 
 // caller is what is known of a client that asks one question. It asks in bursts, most of
@@ -21,6 +24,7 @@ type caller struct {
 	n       uint32 // queries
 	bursts  uint32
 	busy    uint32        // milliseconds that the bursts took
+	idle    uint32        // and that were between them
 	short   uint32        // queries that came at once after the one before
 	early   uint32        // of those, that came in less than half the usual time
 	usual   float32       // microseconds that those take
@@ -33,32 +37,50 @@ type caller struct {
 	broken  uint32        // and that were not
 	told    uint32        // the TTL that it was told last, in seconds
 	epoch   uint16
-	knows   bool // told is known
+	knows   bool   // told is known
+	took    uint32 // microseconds from the last query to its answer; 0 if that is not known
 }
 
-// ask notes a query.
-func (c *caller) ask(at int64, epoch uint16) {
+// ask notes a query. whole tells that times are in seconds.
+func (c *caller) ask(at int64, took time.Duration, epoch uint16, whole bool) {
+	answer := uint32(min(max(took.Microseconds(), 0), 1<<31)) // #nosec G115 -- in range
 	c.n++
 	if c.n == 1 || epoch != c.epoch {
-		c.last, c.start, c.epoch, c.knows = at, at, epoch, false
+		c.last, c.start, c.epoch, c.knows, c.took = at, at, epoch, false, answer
 		c.bursts++
 		c.older = c.ngaps
 		return
 	}
 	gap := at - c.last
 	if gap < 0 { // out of order, by less than a minute
+		if gap > -atOnce*milli {
+			c.short++
+			c.run++
+		}
 		return
 	}
-	c.last = at
-	if gap < atOnce*milli {
+	waited := gap // since the answer, if it did not ask before that
+	if answered := gap - int64(c.took); answered > 0 {
+		waited = answered
+	}
+	c.last, c.took = at, answer
+	silence := int64(pause * milli)
+	if whole {
+		silence = coarse * milli
+	}
+	switch {
+	case waited < atOnce*milli && (!whole || gap == 0):
 		c.again(float32(gap))
-	} else {
+		return
+	case c.run > 0 && gap > timeout-50*milli && gap < timeout+50*milli: // an answer was lost
+		return
+	case gap < silence:
 		c.run = 0
-	}
-	if gap < pause*milli {
 		return
 	}
+	c.run = 0
 	c.busy += uint32((at - gap - c.start) / milli) // #nosec G115 -- wraps after 49 days
+	c.idle += uint32(gap / milli)                  // #nosec G115 -- the same
 	gap = (at - c.start) / milli
 	c.start = at
 	c.bursts++
@@ -71,6 +93,13 @@ func (c *caller) ask(at int64, epoch uint16) {
 	}
 	c.gaps[c.ngaps%waits] = uint32(gap) // #nosec G115 -- below maxPeriod
 	c.ngaps++
+}
+
+// answered notes when an answer went out.
+func (c *caller) answered(at int64) {
+	if took := at - c.last; took > 0 && took < 1<<31 {
+		c.took = uint32(took) // #nosec G115 -- in range
+	}
 }
 
 // again notes that it asked again at once.
@@ -106,14 +135,25 @@ func (c *caller) since(f *Finder) int64 {
 }
 
 // spins tells whether a client asks again as soon as it has an answer: many times in a
-// row, and nearly always.
-func (c *caller) spins() bool { return c.longest >= spinning && 5*c.short >= 4*c.n }
+// row, and nearly always but for answers that are lost.
+func (c *caller) spins() bool {
+	return c.longest >= spinning && 3*c.short >= 2*c.n && (!c.bursty() || c.n >= spinBurst*c.bursts)
+}
 
 // bursty tells whether a client asks many times within a short time, and then not for a
 // longer one.
 func (c *caller) bursty() bool {
-	return c.bursts >= fewBursts && c.n >= burstSize*c.bursts && c.ngaps > 0 &&
-		2*uint64(c.busy)/uint64(c.bursts) < uint64(median(c.recent()))
+	return c.bursts >= fewBursts && c.n >= burstSize*c.bursts && c.ngaps > 0 && c.busy < c.idle
+}
+
+// rate is how many times a second a client asks while it does.
+func (c *caller) rate() float64 {
+	busy := float64(c.busy)
+	if !c.bursty() {
+		busy += float64(c.idle)
+	}
+	busy += float64(c.last-c.start) / milli // of the last burst
+	return float64(c.n) * 1e3 / max(busy, 1)
 }
 
 // size is how many clients are behind the address of one that asks in bursts.
@@ -149,11 +189,9 @@ func (c *caller) misses(period time.Duration) bool {
 // follows tells whether a client keeps to the TTLs that it is told, where they are known.
 // One that asks at other times, too, has a period that is the TTL.
 func (c *caller) follows(period time.Duration) bool {
-	if c.kept < 2 {
-		return false
-	}
 	late := period - time.Duration(c.told)*time.Second
-	return c.kept >= 3*c.broken || period > 0 && late > -200*time.Millisecond && late < 2*time.Second
+	is := period > 0 && c.told > 0 && late > -200*time.Millisecond && late < 2*time.Second
+	return is && (c.broken == 0 || c.kept >= 2) || c.kept >= 2 && c.kept >= 3*c.broken
 }
 
 // arrivals are the starts of its last bursts, as far as its waits go back, the last one

@@ -42,6 +42,7 @@ type Finder struct {
 	told      int // answers whose TTL is known
 
 	begin time.Time // of all times, which are kept in microseconds since then
+	whole bool      // all times are in whole seconds
 	epoch uint16    // how often the clock went back
 	from  int64     // the first and the last query of this epoch
 	to    int64
@@ -71,23 +72,24 @@ type question struct {
 }
 
 // New returns a Finder that has seen nothing.
-func New() *Finder { return &Finder{questions: map[key]*question{}} }
+func New() *Finder { return &Finder{questions: map[key]*question{}, whole: true} }
 
 // Add takes a message of a capture.
 func (f *Finder) Add(m *capture.Message) {
 	denied := m.Rcode == dns.RcodeNameError
 	if m.Answer {
-		f.Answer(m.Client, m.Name, m.Type, denied, m.TTL)
+		f.Answer(m.At, m.Client, m.Name, m.Type, denied, m.TTL)
 		return
 	}
-	f.Query(m.At, m.Client, m.Name, m.Type)
+	f.Query(m.At, m.Took, m.Client, m.Name, m.Type)
 	if q := f.questions[key{m.Name, m.Type}]; q != nil && denied { // a line of a log has both
 		q.denied++
 	}
 }
 
-// Query has a client ask. at is the zero time if it is not known, and so is client.
-func (f *Finder) Query(at time.Time, client netip.Addr, name string, qtype uint16) {
+// Query has a client ask. at is the zero time if it is not known, and so is client. took is
+// how long it waited for the answer, 0 if that is not known.
+func (f *Finder) Query(at time.Time, took time.Duration, client netip.Addr, name string, qtype uint16) {
 	f.queries++
 	q := f.questions[key{name, qtype}]
 	if q == nil {
@@ -98,16 +100,16 @@ func (f *Finder) Query(at time.Time, client netip.Addr, name string, qtype uint1
 	if at.IsZero() {
 		f.untimed++
 	} else {
-		q.ask(f, f.clock(at), client)
+		q.ask(f, f.clock(at, took), took, client)
 	}
 	if f.queries%bucket == 0 {
 		f.forget()
 	}
 }
 
-// Answer has a client be answered. ttl is what it may act on, in seconds, and below 0
+// Answer has a client be answered. at is the zero time if it is not known. ttl is what it may act on, in seconds, and below 0
 // if that is not known.
-func (f *Finder) Answer(client netip.Addr, name string, qtype uint16, denied bool, ttl int64) {
+func (f *Finder) Answer(at time.Time, client netip.Addr, name string, qtype uint16, denied bool, ttl int64) {
 	f.answers++
 	q := f.questions[key{name, qtype}]
 	if q == nil {
@@ -115,6 +117,10 @@ func (f *Finder) Answer(client netip.Addr, name string, qtype uint16, denied boo
 	}
 	if denied {
 		q.denied++
+	}
+	c := q.callers[client]
+	if c != nil && !at.IsZero() {
+		c.answered(at.Sub(f.begin).Microseconds())
 	}
 	if ttl < 0 {
 		return
@@ -129,14 +135,17 @@ func (f *Finder) Answer(client netip.Addr, name string, qtype uint16, denied boo
 	if t == 0 {
 		q.zeros++
 	}
-	if c := q.callers[client]; c != nil {
+	if c != nil {
 		c.told, c.knows = t, true
 	}
 }
 
 // clock returns the time in microseconds since the first query. It begins anew where the
 // clock went back by more than lines are out of order.
-func (f *Finder) clock(at time.Time) int64 {
+func (f *Finder) clock(at time.Time, took time.Duration) int64 {
+	if f.whole = f.whole && at.Add(took).Nanosecond() == 0; f.whole {
+		at = at.Add(took) // there is no fraction to subtract from
+	}
 	if f.begin.IsZero() {
 		f.begin = at
 	}
@@ -156,7 +165,7 @@ func (f *Finder) length() time.Duration {
 }
 
 // ask notes a query at a time.
-func (q *question) ask(f *Finder, at int64, client netip.Addr) {
+func (q *question) ask(f *Finder, at int64, took time.Duration, client netip.Addr) {
 	q.count(at / 1e6)
 	c := q.callers[client]
 	if c == nil {
@@ -170,7 +179,7 @@ func (q *question) ask(f *Finder, at int64, client netip.Addr) {
 		q.callers[client] = c
 		f.callers++
 	}
-	c.ask(at, f.epoch)
+	c.ask(at, took, f.epoch, f.whole)
 }
 
 // sampled tells whether a client is the one of so many that is known.

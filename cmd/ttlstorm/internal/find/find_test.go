@@ -111,9 +111,9 @@ func (c *crowd) run(f *Finder, ttls bool) {
 			from = c.host()
 		}
 		if f != nil && (c.seen == 0 || c.r.Float64() < c.seen) {
-			f.Query(begin.Add(a.at), from, a.name, 1)
+			f.Query(begin.Add(a.at), 0, from, a.name, 1)
 			if ttls && a.ttl >= 0 {
-				f.Answer(from, a.name, 1, false, a.ttl)
+				f.Answer(time.Time{}, from, a.name, 1, false, a.ttl)
 			}
 		}
 		a.at += a.wait(a.at)

@@ -15,6 +15,7 @@ type group struct {
 	told    bool          // they are known to keep TTLs; otherwise they may have a period of their own
 	of      int           // each member stands for so many
 	partly  bool          // many of them come less often than that
+	end     int64         // when they were looked at
 	left    []member      // came as long as they were there
 	beat
 }
@@ -123,20 +124,41 @@ func mean(gaps []uint32) time.Duration {
 	return time.Duration(sum/float64(max(len(gaps), 1))) * time.Millisecond
 }
 
-// newGroup makes a group of those who still come.
+// newGroup makes a group of those who come, at the end, or where they are in step at a time
+// before and are far fewer now, at that time.
 func newGroup(members []member, one uint32) group {
 	slices.SortFunc(members, byPeriod)
-	g := group{period: members[len(members)/2].period, of: int(one)}
-	end := (&group{clients: members}).end()
+	now := at(members, end(members), one)
+	lasts := make([]int64, 0, len(members))
+	for _, m := range members {
+		lasts = append(lasts, m.last)
+	}
+	slices.Sort(lasts)
+	best := now
+	const looks = 8
+	for part := range looks {
+		then := at(members, lasts[len(lasts)*part/looks], one)
+		if then.herd() && then.chance < byChance/looks && (!best.herd() || then.offset > 2*best.offset) {
+			best = then
+		}
+	}
+	return best
+}
+
+// at makes a group of the members who come at a time, and lists those who left before.
+func at(members []member, end int64, one uint32) group {
+	g := group{period: members[len(members)/2].period, of: int(one), end: end}
 	missing := 0
 	for _, m := range members {
-		if (end-m.last)/milli > 2*max(m.period.Milliseconds(), g.period.Milliseconds(), int64(slices.Max(m.recent()))) {
+		patience := 2 * max(m.period.Milliseconds(), g.period.Milliseconds(), int64(slices.Max(m.recent()))) * milli
+		switch first := m.arrivals(); {
+		case end-m.last > patience:
 			g.left = append(g.left, m)
-			continue
-		}
-		g.clients = append(g.clients, m)
-		if m.misses(g.period) {
-			missing++
+		case first[len(first)-1] <= end:
+			g.clients = append(g.clients, m)
+			if m.misses(g.period) {
+				missing++
+			}
 		}
 	}
 	g.partly = 4*missing > len(g.clients)
@@ -144,10 +166,10 @@ func newGroup(members []member, one uint32) group {
 	return g
 }
 
-// end is when the last query came.
-func (g *group) end() int64 {
+// end is when the last query of members came.
+func end(members []member) int64 {
 	end := int64(math.MinInt64)
-	for _, m := range g.clients {
+	for _, m := range members {
 		end = max(end, m.last)
 	}
 	return end

@@ -1,9 +1,11 @@
 package find
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -185,9 +187,7 @@ func TestRealStorms(t *testing.T) {
 		why    string
 	}{
 		{"in bursts, TTL 0", func(c *crowd) { c.bursts(name, 20, 2*time.Second, 30*time.Second, 5*time.Millisecond, 0) }, true, true, 30 * time.Second, "a TTL of 0"},
-		{"in bursts", func(c *crowd) { c.bursts(name, 20, 2*time.Second, 30*time.Second, 5*time.Millisecond, 0) }, false, true, 30 * time.Second, "if it is 0 a rule helps"},
-		{"many behind one address, at any time", func(c *crowd) { c.behind(name, 2, 400, 30*time.Second, 30*time.Second, 30) }, false, true, 0, "many clients behind it"},
-		{"many behind one address, TTLs", func(c *crowd) { c.behind(name, 2, 400, 30*time.Second, 30*time.Second, 30) }, true, false, 0, "many clients behind it"},
+		{"in bursts", func(c *crowd) { c.bursts(name, 20, 2*time.Second, 30*time.Second, 5*time.Millisecond, 0) }, false, true, 30 * time.Second, "follow a TTL of 0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCrowd(2, 5*time.Minute)
@@ -204,6 +204,174 @@ func TestRealStorms(t *testing.T) {
 				t.Errorf("a period of %v, want %v", n.Period, tt.period)
 			}
 		})
+	}
+}
+
+// TestOftenAsked has addresses that ask all the time for reasons of their own: no rule is
+// written for them, and none is called a storm.
+func TestOftenAsked(t *testing.T) {
+	const name = "a.shop.svc.cluster.local."
+	for _, tt := range []struct {
+		name  string
+		add   func(c *crowd)
+		found bool
+	}{
+		{"once per connection, five times a second", func(c *crowd) { c.independent(name, 5, 200*time.Millisecond) }, true},
+		{"once per connection, ten times a second", func(c *crowd) { c.independent(name, 2, 100*time.Millisecond) }, true},
+		{"once per connection, twice a second", func(c *crowd) { c.independent(name, 5, 500*time.Millisecond) }, false},
+		{"many behind one address, at any time", func(c *crowd) { c.behind(name, 1, 500, 30*time.Second, 30*time.Second, 30) }, true},
+		{"five lookups in a row for each request", func(c *crowd) {
+			for range 30 {
+				n := 0
+				wait := func(time.Duration) time.Duration {
+					if n++; n%5 == 0 {
+						return time.Duration(c.r.ExpFloat64() * float64(2*time.Second))
+					}
+					return 3*time.Millisecond + c.upTo(time.Millisecond)
+				}
+				c.add(actor{at: c.upTo(time.Second), from: c.host(), name: name, ttl: 30, wait: wait})
+			}
+		}, false},
+		{"a job of fifteen lookups every ten seconds", func(c *crowd) {
+			n := 0
+			c.add(actor{at: c.upTo(time.Second), from: c.host(), name: name, ttl: 30, wait: func(time.Duration) time.Duration {
+				if n++; n%15 == 0 {
+					return 10 * time.Second
+				}
+				return 5 * time.Millisecond
+			}})
+		}, false},
+	} {
+		for _, ttls := range []bool{false, true} {
+			c := newCrowd(6, 5*time.Minute)
+			tt.add(c)
+			r := reportOf(c, ttls)
+			n := r.of(Often, name)
+			if (n != nil) != tt.found || len(r.Findings) != btoi(tt.found) || len(r.Rules) > 0 {
+				t.Errorf("%s, TTLs %t: %+v, %+v", tt.name, ttls, r.Findings, r.Rules)
+			}
+		}
+	}
+}
+
+// TestStormsSeenAnyhow has storms that only times tell apart from nothing: of a slow server,
+// with answers that are lost, in lines that are out of order or have whole seconds, and of
+// many clients behind one address.
+func TestStormsSeenAnyhow(t *testing.T) {
+	const name = "storm.shop.svc.cluster.local."
+	for _, tt := range []struct {
+		name    string
+		clients int
+		trip    func(c *crowd) time.Duration
+		took    float64       // part of that, which a log has
+		shuffle time.Duration // by which lines are out of order
+		whole   bool
+		one     bool // all have one address
+	}{
+		{name: "a slow server", clients: 20, trip: func(c *crowd) time.Duration { return 300*time.Millisecond + c.upTo(20*time.Millisecond) }, took: 0.98},
+		{name: "20 % lost", clients: 20, trip: func(c *crowd) time.Duration {
+			if c.r.IntN(5) == 0 {
+				return 5 * time.Second
+			}
+			return 20 * time.Millisecond
+		}},
+		{name: "out of order", clients: 1, trip: func(c *crowd) time.Duration { return time.Millisecond + c.upTo(100*time.Microsecond) }, shuffle: 3 * time.Millisecond},
+		{name: "far out of order", clients: 3, trip: func(c *crowd) time.Duration { return 10*time.Millisecond + c.upTo(time.Millisecond) }, shuffle: 50 * time.Millisecond},
+		{name: "ten behind one address", clients: 10, trip: func(c *crowd) time.Duration { return 5*time.Millisecond + c.upTo(time.Millisecond) }, took: 0.8, one: true},
+		{name: "whole seconds", clients: 3, trip: func(c *crowd) time.Duration { return 10*time.Millisecond + c.upTo(time.Millisecond) }, whole: true},
+		{name: "round trips of all lengths", clients: 1, trip: func(c *crowd) time.Duration {
+			return time.Duration(20e6 * math.Exp(c.r.NormFloat64()))
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for seed := range uint64(8) {
+				c := newCrowd(seed, time.Minute)
+				type line struct {
+					at, took time.Duration
+					from     netip.Addr
+				}
+				var lines []line
+				shared := c.host()
+				for range tt.clients {
+					from := c.host()
+					if tt.one {
+						from = shared
+					}
+					for at := time.Duration(0); at < c.length; {
+						trip := tt.trip(c)
+						took := time.Duration(tt.took * float64(trip))
+						lines = append(lines, line{at + took, took, from})
+						at += trip
+					}
+				}
+				slices.SortFunc(lines, func(a, b line) int { return cmp.Compare(a.at, b.at) })
+				if tt.shuffle > 0 {
+					key := map[int]time.Duration{}
+					order := make([]int, len(lines))
+					for i := range lines {
+						order[i], key[i] = i, lines[i].at+c.upTo(tt.shuffle)
+					}
+					slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(key[a], key[b]) })
+					shuffled := make([]line, 0, len(lines))
+					for _, i := range order {
+						shuffled = append(shuffled, lines[i])
+					}
+					lines = shuffled
+				}
+				f := New()
+				begin := time.Unix(1_700_000_000, 0)
+				for _, l := range lines {
+					at := begin.Add(l.at)
+					if tt.whole {
+						at = at.Truncate(time.Second)
+					}
+					f.Query(at.Add(-l.took), l.took, l.from, name, 1)
+				}
+				r := f.Report(30)
+				want := tt.clients
+				if tt.one {
+					want = 1
+				}
+				if n := r.of(Storm, name); n == nil || len(r.Findings) != 1 || math.Abs(float64(n.Clients)/float64(want)-1) > 0.1 || !n.Cure {
+					t.Errorf("seed %d: %+v", seed, r.Findings)
+				}
+			}
+		})
+	}
+}
+
+// TestHerdsThatEnd has a herd that ends or shrinks before the input does, beside a client
+// whose period is as long.
+func TestHerdsThatEnd(t *testing.T) {
+	const name = "herd.shop.svc.cluster.local."
+	for _, left := range []int{0, 1, 5, 19} {
+		c := newCrowd(1, 10*time.Minute)
+		c.from(name, 100, 0, time.Second, 5*time.Minute, 30*time.Second)
+		c.fleet(name, left, 30*time.Second, 30*time.Second, 0, -1)
+		r := reportOf(c, false)
+		n := r.of(Herd, name)
+		if n == nil || len(r.Findings) != 1 || n.Clients < 95 || n.Clients > 105 || left > 0 && n.Ended.Round(time.Minute) != 5*time.Minute {
+			t.Errorf("%d left: %+v", left, r.Findings)
+		}
+	}
+}
+
+// TestHerdsInOneName has three herds of one name, each of which is a finding.
+func TestHerdsInOneName(t *testing.T) {
+	const name = "herd.shop.svc.cluster.local."
+	c := newCrowd(1, 10*time.Minute)
+	c.fleet(name, 200, time.Second, 45*time.Second, 20*time.Millisecond, -1)
+	c.fleet(name, 100, time.Second, 30*time.Second, 20*time.Millisecond, -1)
+	c.fleet(name, 50, time.Second, 10*time.Second, 20*time.Millisecond, -1)
+	r := reportOf(c, false)
+	want := map[time.Duration]int{45 * time.Second: 200, 30 * time.Second: 100, 10 * time.Second: 50}
+	for _, n := range r.Findings {
+		if n.Kind != Herd || math.Abs(float64(n.Clients)/float64(want[n.Period.Round(time.Second)])-1) > 0.1 {
+			t.Errorf("%s of %d every %v", n.Kind, n.Clients, n.Period)
+		}
+	}
+	if len(r.Findings) != 3 || len(r.Rules) != 1 {
+		t.Errorf("%d findings, rules %+v", len(r.Findings), r.Rules)
 	}
 }
 
@@ -319,7 +487,7 @@ func TestRhythm(t *testing.T) {
 	} {
 		var c caller
 		for _, at := range tt.at {
-			c.ask(int64(at*1e6), 0)
+			c.ask(int64(at*1e6), 0, 0, false)
 		}
 		if got := c.period().Seconds(); math.Abs(got-tt.period) > 0.02*tt.period {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.period)
@@ -338,7 +506,7 @@ func TestWaiting(t *testing.T) {
 			var one caller
 			at := time.Duration(0)
 			for range 2000 {
-				one.ask(at.Microseconds(), 0)
+				one.ask(at.Microseconds(), 0, 0, false)
 				at += wait(c)
 			}
 			q := question{callers: map[netip.Addr]*caller{{}: &one}}

@@ -42,7 +42,7 @@ func (n *Finding) predict(floor int, seed uint64) (p Predict, ok bool, err error
 	if len(n.TTLs) == 2 {
 		ttl = n.TTLs[1]
 	}
-	if n.Kind == Storm {
+	if n.Kind == Storm { // Often has no cure
 		ttl = 0
 	}
 	model, err := client.ByName("linkerd-unpatched")

@@ -19,12 +19,16 @@ const (
 	Storm Kind = "storm" // clients ask again as soon as they have an answer
 	Herd  Kind = "herd"  // many clients ask in step
 	Short Kind = "short" // clients ask again after a few seconds, as for a short TTL
+	Often Kind = "often" // addresses ask all the time, for a reason that may be another than a TTL
 )
 
 // Title is the kind in words.
 func (k Kind) Title() string {
-	if k == Short {
+	switch k {
+	case Short:
 		return "short TTL"
+	case Often:
+		return "often asked"
 	}
 	return string(k)
 }
@@ -68,6 +72,7 @@ type Finding struct {
 	TTLs     []uint32 `json:"ttls,omitempty"`     // least and greatest TTL, if answers were seen
 	Denied   bool     `json:"denied,omitempty"`   // most answers are denials, which the option negative is for
 
+	Ended     time.Duration `json:"ended_ns,omitempty"`  // before the end of the input, that they came in such numbers
 	Followers int           `json:"followers"`           // clients that come back with a period, in step or not
 	Period    time.Duration `json:"period_ns,omitempty"` // of those, the median; of a storm that has pauses, between its bursts
 	Estimate  bool          `json:"estimate,omitempty"`  // of the clients, only a part was looked at
@@ -76,9 +81,10 @@ type Finding struct {
 	Others    Habits        `json:"others"`              // of the clients beside those
 	Examples  []netip.Addr  `json:"examples"`            // some of the clients
 
-	Cure    bool     `json:"cure"`    // a rule helps
-	Why     string   `json:"why"`     // it does, or it does not
-	Seconds []int    `json:"seconds"` // queries in each of the last ones: of a herd those of its clients, of a storm all
+	Cure    bool     `json:"cure"`         // a rule helps
+	If      string   `json:"if,omitempty"` // it does so only if that is the case, which the input does not tell
+	Why     string   `json:"why"`          // it helps, or does not
+	Seconds []int    `json:"seconds"`      // queries in each of the last ones: of a herd those of its clients, of a storm all
 	Predict *Predict `json:"prediction,omitempty"`
 
 	starts  []time.Duration
@@ -165,11 +171,14 @@ func (f *Finder) judge(q *question, floor int) (out []Finding, groups []group) {
 		out = append(out, s)
 	}
 	groups = q.groups(f)
+	herds := len(out)
 	for i := range groups {
-		g := &groups[i]
-		if n, ok := f.herd(q, g, groups); ok {
-			return append(out, n), groups // those who are in step for another reason would be told by another rule
+		if n, ok := f.herd(q, &groups[i], groups); ok && !repeats(out[herds:], n.Period) {
+			out = append(out, n)
 		}
+	}
+	if len(out) > herds {
+		return out, groups
 	}
 	for i := range groups {
 		if g := &groups[i]; g.short(floor) {
@@ -177,6 +186,12 @@ func (f *Finder) judge(q *question, floor int) (out []Finding, groups []group) {
 		}
 	}
 	return out, groups
+}
+
+// repeats tells whether a period is a multiple of that of a herd, some of whose clients seem
+// to come less often.
+func repeats(herds []Finding, period time.Duration) bool {
+	return slices.ContainsFunc(herds, func(n Finding) bool { return multiple(float64(period), float64(n.Period), 0.1) })
 }
 
 func (f *Finder) finding(q *question, kind Kind) Finding {
@@ -213,6 +228,7 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 	spins := map[*caller]bool{}
 	queries := 0
 	var pauses []uint32
+	var rates []float64
 	for addr, c := range q.callers {
 		if !q.spinning(c) {
 			continue
@@ -220,6 +236,7 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 		spin = append(spin, member{addr: addr, caller: c})
 		spins[c] = true
 		queries += int(c.short * q.one)
+		rates = append(rates, c.rate())
 		if c.bursty() {
 			pauses = append(pauses, c.recent()...)
 		}
@@ -228,6 +245,7 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 		return Finding{}, false
 	}
 	slices.SortFunc(spin, func(a, b member) int { return cmp.Or(cmp.Compare(b.n, a.n), a.addr.Compare(b.addr)) })
+	slices.Sort(rates)
 	n := f.finding(q, Storm)
 	n.Clients, n.Second = len(spin)*int(q.one), q.busiest
 	n.Behind, n.Followers, n.Estimate = n.Clients, n.Clients, q.one > 1
@@ -238,29 +256,39 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 	if len(pauses) > 0 {
 		n.Period = time.Duration(median(pauses)) * time.Millisecond
 	}
-	n.Cure, n.Known, n.Why = q.whySpins(len(spin))
+	n.spins(q, rates[len(rates)/2])
 	return n, true
 }
 
-// whySpins tells what is behind a storm of so many clients, whether a rule helps, and
-// whether that is sure.
-func (q *question) whySpins(clients int) (cure, known bool, why string) {
-	const ask = "; ask the server for the TTL: if it is 0 a rule helps, and otherwise none does"
+// ownPace is up to how many queries a second an address asks that does not wait for
+// answers, and does not follow a TTL of 0. More of them come of themselves.
+const ownPace = 20
+
+// spins says what is behind a storm, and whether a rule helps. rate is that of a client.
+func (f *Finding) spins(q *question, rate float64) {
+	zero := "the TTL is 0: dig " + f.Type + " " + f.Name
 	switch {
-	case q.told > 0 && q.zeros > 0:
-		return true, true, "its answers have a TTL of 0, and the clients ask again at once"
+	case q.zeros > 0:
+		f.Cure, f.Known, f.Why = true, true, "its answers have a TTL of 0, and the clients ask again at once"
 	case q.told > 0 && q.waits:
-		return false, false, "its answers have TTLs above 0, so the clients ignore them; no TTL moves such a client"
+		f.Why = "its answers have TTLs above 0, so the clients ignore them; no TTL moves such a client"
 	case q.told > 0:
-		return false, false, "its answers have TTLs above 0, and the clients ask without waiting for an answer: " +
-			"they ask for each connection, which no rule changes, or each address has many clients behind it (SNAT, a cache)"
-	case clients == 1 && len(q.callers) > 1:
-		return false, false, "one client alone asks again at once, so it is its own doing and not the TTL's"
+		f.Kind = Often
+		f.Why = "its answers have TTLs above 0, and queries come at any time: programs ask for each connection, " +
+			"which no rule changes, or each address has many clients behind it (SNAT, a cache)"
+	case f.Clients == 1 && len(q.callers) > 1:
+		f.Why = "one client alone asks again at once, so it is its own doing and not the TTL's"
 	case q.waits:
-		return true, false, "the clients ask again at once, as those do that follow a TTL of 0, and those that ask for each connection" + ask
+		f.Cure, f.If = true, zero
+		f.Why = "the clients ask again at once, as those do that follow a TTL of 0, and those that ask for each connection"
+	case rate < ownPace:
+		f.Kind = Often
+		f.Why = "queries come at any time, as of programs that ask for each connection, which no rule changes, " +
+			"and of many clients behind an address (SNAT, a cache); a rule helps those only if their TTL is far below FLOOR"
+	default:
+		f.Cure, f.If = true, zero
+		f.Why = "the clients ask all the time, as those do that follow a TTL of 0, and those that ask for each connection"
 	}
-	return true, false, "the clients ask without waiting for an answer, as those do that ask for each connection, " +
-		"or an address with many clients behind it (SNAT, a cache)" + ask
 }
 
 // herd makes a finding of a group that is in step.
@@ -270,8 +298,8 @@ func (f *Finder) herd(q *question, g *group, groups []group) (Finding, bool) {
 	}
 	step := *g
 	step.clients = g.step(q.beside(f, g))
-	step.beat = measure(step.clients, g.period, g.end())
-	if !step.herd() {
+	step.beat = measure(step.clients, g.period, g.end)
+	if !step.herd() || !g.told && q.told > 0 && len(step.clients) < herdClients { // a few programs, with TTLs that they ignore
 		return Finding{}, false
 	}
 	n := f.regular(Herd, q, &step, groups)
@@ -289,10 +317,11 @@ func (f *Finder) herd(q *question, g *group, groups []group) (Finding, bool) {
 		n.Why = "the clients come in step, as those do whose TTLs run out at the same time"
 	}
 	if n.Behind < n.Clients && !g.told {
-		n.Why += "; an address asks many times at once, as where many clients are behind it (SNAT, a cache on the node) or where one program does so, which no rule moves"
+		n.If = "many clients are behind each address"
+		n.Why += "; an address asks many times at once, as where many clients are behind it (SNAT, a cache on the node), or where one program does so, such as a job, which no rule moves"
 	}
 	if n.Partly = g.partly; g.partly {
-		n.Why += "; they are this many at least, since they ask other servers in between: give the files of all servers"
+		n.Why += "; they are this many at least, since not all of their queries are here, as where they ask another server in between, or lines are missing"
 	}
 	return n, true
 }
@@ -306,7 +335,8 @@ func (f *Finder) short(q *question, g *group, groups []group) Finding {
 	case q.told > 0:
 		n.Cure, n.Why = false, "the clients come again after a few seconds, and not when their TTLs run out; a rule moves none of them"
 	default:
-		n.Why = "the clients come again after a few seconds, as those do that follow so short a TTL; ask the server for the TTL: if it is that a rule helps, and otherwise none does"
+		n.Why = "the clients come again after a few seconds, as those do that follow so short a TTL, and pollers"
+		n.If = "the TTL is that: dig " + n.Type + " " + n.Name
 	}
 	return n
 }
@@ -319,6 +349,9 @@ func (f *Finder) regular(kind Kind, q *question, g *group, groups []group) Findi
 	n.Rate, n.Second, n.Offset, n.Disperse = g.rate*float64(g.of), g.second*g.of, g.offset*g.of, 1+(g.dispersion-1)*float64(g.of)
 	n.Ratio = float64(g.second) / max(g.rate, 1e-9)
 	n.Examples, n.starts = addresses(g.clients), g.starts
+	if ago := time.Duration(f.to-g.end) * time.Microsecond; ago > 4*g.period {
+		n.Ended = ago
+	}
 	for _, s := range g.seconds {
 		n.Seconds = append(n.Seconds, s*g.of)
 	}
@@ -404,6 +437,9 @@ func (f *Finder) untold() []string {
 	}
 	if f.queries > f.untimed && f.told == 0 {
 		say("the input has no TTLs, so that clients with a period of their own look like those that follow a TTL of that length; dnstap and pcap have TTLs")
+	}
+	if f.whole && f.queries > f.untimed {
+		say("the times are whole seconds, so that clients which come back within one or two cannot be told, nor what is in step within a second")
 	}
 	if limit := f.length() / fewWaits; f.queries > f.untimed && limit < 5*time.Minute {
 		say("it takes %v, so that clients which wait for more than %v cannot be told", f.length().Round(time.Second), limit.Round(time.Second))

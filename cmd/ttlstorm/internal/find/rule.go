@@ -12,6 +12,7 @@ type Rule struct {
 	Line     string `json:"line"`
 	Findings []int  `json:"findings"`        // by their place in the report
 	Wider    bool   `json:"wider,omitempty"` // than the names, which no Corefile can hold
+	If       string `json:"if,omitempty"`    // it helps only if that is the case
 }
 
 // advise adds the rules for the findings that a rule cures. floor is in seconds. Names
@@ -31,9 +32,12 @@ func (r *Report) advise(floor int) {
 	}
 	r.Rules = []Rule{}
 	for _, p := range parents {
-		zones, options := map[string]bool{}, ""
+		zones, options, only := map[string]bool{}, "", r.Findings[under[p][0]].If
 		for _, i := range under[p] {
 			zones[r.Findings[i].Name] = true
+			if r.Findings[i].If == "" {
+				only = ""
+			}
 			if r.Findings[i].Denied {
 				options = fmt.Sprintf(" {\n    negative %ds\n}", floor)
 			}
@@ -48,7 +52,7 @@ func (r *Report) advise(floor int) {
 		}
 		r.Rules = append(r.Rules, Rule{
 			Line: fmt.Sprintf("ttlfloor %ds %s%s", floor, written, options), Findings: under[p],
-			Wider: dns.CountLabel(written) < dns.CountLabel(zone),
+			Wider: dns.CountLabel(written) < dns.CountLabel(zone), If: only,
 		})
 	}
 }

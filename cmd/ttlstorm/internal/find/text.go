@@ -17,16 +17,17 @@ var text = template.Must(template.New("text").Funcs(funcs).Parse(`{{count .Queri
 {{range $i, $n := first .Findings}}
 {{add $i 1}}. {{.Kind.Title}} at {{.Type}} {{.Name}}
    {{headline $n}}
-   {{.Why}}
+   {{.Why}}{{with .Ended}}; that was until {{took .}} before the end{{end}}{{with .If}}
+   a rule helps only if {{.}}{{end}}
 {{- if .TTLs}}
    TTLs of its answers: {{index .TTLs 0}} to {{index .TTLs 1}}{{end}}
    clients: {{list .Examples}}{{if gt .Clients (len .Examples)}} and {{sub .Clients (len .Examples)}} more{{end}}
 {{- with others .Others}}
    beside them: {{.}}{{end}}
 {{- with .Predict}}
-   with {{.Floor}}s{{if and (eq $n.Kind "storm") (not $n.Known)}}, if the TTL is 0{{end}}: {{rate $n.Rate}} -> {{rate .Rate}} queries a second, {{$n.Second}} -> {{.Second}} in the busiest; a removed endpoint may be used for {{.Before}} -> {{.Stale}} s
+   with {{.Floor}}s{{if $n.If}}, if so{{end}}: {{rate $n.Rate}} -> {{rate .Rate}} queries a second, {{$n.Second}} -> {{.Second}} in the busiest; a removed endpoint may be used for {{.Before}} -> {{.Stale}} s{{if gt .Rate $n.Rate}}; it takes more queries, since a TTL above FLOOR can only be lowered{{end}}
 {{- end}}{{if $n.Skipped}}
-   not run through the rule; -replays has more of them run{{end}}
+   not run through the rule, as -replays says{{end}}
 {{end}}
 {{- with more .Findings}}
 {{.}}
@@ -34,7 +35,7 @@ var text = template.Must(template.New("text").Funcs(funcs).Parse(`{{count .Queri
 {{- with .Rules}}
 For the server block of these names:
 {{range .}}
-{{indent .Line}}   # {{numbers .Findings}}{{if .Wider}}; wider than the name, which no Corefile can hold{{end}}
+{{indent .Line}}   # {{numbers .Findings}}{{with .If}}, if {{.}}{{end}}{{if .Wider}}; wider than the name, which no Corefile can hold{{end}}
 {{end}}{{end}}
 {{- if .Busiest}}
 Asked most, and by whom:
@@ -57,7 +58,11 @@ var funcs = map[string]any{
 		if r.Untimed == r.Queries {
 			return "When they came is not known, so nothing can be found."
 		}
-		return fmt.Sprintf("No storm, and no herd of %d clients or more.", herdClients)
+		none := fmt.Sprintf("No storm, and no herd of %d clients or more.", herdClients)
+		if len(r.Busiest) > 0 && 2*r.Busiest[0].Queries > r.Queries && r.Queries >= 1000 {
+			none += fmt.Sprintf(" Yet %s has %.0f %% of the queries.", r.Busiest[0].Name, 100*float64(r.Busiest[0].Queries)/float64(r.Queries))
+		}
+		return none
 	},
 	"rate":     rate,
 	"first":    func(all []Finding) []Finding { return all[:min(len(all), textMost)] },
@@ -89,8 +94,14 @@ func headline(n Finding) string {
 	if n.Estimate {
 		who = "about " + who
 	}
+	if n.Followers > n.Clients {
+		who += " of " + grouped(n.Followers) + " with that period"
+	}
 	if n.Behind < n.Clients {
 		who += " behind " + count(n.Behind, "address", "addresses")
+	}
+	if n.Kind == Often {
+		return fmt.Sprintf("%s; from %s, %.0f queries a second", all, count(n.Behind, "address", "addresses"), n.Rate)
 	}
 	if n.Kind == Storm {
 		again := "ask again at once"
