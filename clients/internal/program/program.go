@@ -141,6 +141,9 @@ func (c *Cell) Listens(address string) error {
 
 // Backends starts the servers whose addresses names have. Each says which it is.
 func Backends() (stop func(), err error) {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // of clients of gRPC, which give up a server without it
 	var servers []*http.Server
 	stop = func() {
 		for _, s := range servers {
@@ -153,7 +156,7 @@ func Backends() (stop func(), err error) {
 			stop()
 			return nil, err
 		}
-		s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s := &http.Server{ReadHeaderTimeout: time.Second, Protocols: &protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = fmt.Fprintln(w, host)
 		})}
 		servers = append(servers, s)
