@@ -142,6 +142,9 @@ func (c *Cell) Listens(address string) error {
 
 // Backends starts the servers whose addresses names have. Each says which it is.
 func Backends() (stop func(), err error) {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // of clients of gRPC, which give up a server without it
 	var servers []*http.Server
 	stop = func() {
 		for _, s := range servers {
@@ -154,7 +157,7 @@ func Backends() (stop func(), err error) {
 			stop()
 			return nil, err
 		}
-		s := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s := &http.Server{ReadHeaderTimeout: time.Second, Protocols: &protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = fmt.Fprintln(w, host)
 		})}
 		servers = append(servers, s)
@@ -166,7 +169,7 @@ func Backends() (stop func(), err error) {
 // Get installs the program. What there is already stays.
 func (p *Program) Get(ctx context.Context, dir string, log io.Writer) error {
 	if len(p.Packages) > 0 {
-		args := append([]string{"install", "-qq", "-y", "--no-install-recommends"}, p.Packages...)
+		args := append([]string{"install", "-qq", "-y", "--no-upgrade", "--no-install-recommends"}, p.Packages...)
 		cmd := exec.CommandContext(ctx, "apt-get", args...) // #nosec G204 -- from the code
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
 		cmd.Stdout, cmd.Stderr = log, log
