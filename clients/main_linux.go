@@ -152,7 +152,7 @@ func (o *options) entry(ctx context.Context, p *program.Program, cells chan stru
 		})
 	}
 	for i := range results {
-		in(func() { results[i] = inOne[atlas.Result](ctx, atlas.Alone+atlas.Used, "measure", p.Name, "") })
+		in(func() { results[i] = inOne[atlas.Result](ctx, atlas.Alone+atlas.Used+p.Longer, "measure", p.Name, "") })
 	}
 	all.Wait()
 	e := atlas.NewEntry(p, results)

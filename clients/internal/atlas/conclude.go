@@ -5,7 +5,6 @@ package atlas
 import (
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/ttlfloor/ttlfloor/clients/internal/source"
@@ -99,7 +98,7 @@ func (r *Row) wait(itself bool) string {
 	least, m, most := r.Waits.Least, r.Waits.Median, r.Waits.Most
 	ttl, has := ttls[r.Case]
 	switch {
-	case m <= together.Seconds() && itself:
+	case m <= together.Seconds():
 		return atOnce
 	case m <= onUse.Seconds() && !itself:
 		return eachUse
@@ -115,11 +114,11 @@ func (r *Row) wait(itself bool) string {
 
 // reached says how long it takes until a changed answer reaches a use.
 func (r *Row) reached() string {
-	if r.Uses == 0 {
+	switch {
+	case r.Uses == 0:
 		return "not seen"
-	}
-	if len(r.Reached) == 0 {
+	case r.Moved < 2:
 		return never
 	}
-	return fmt.Sprintf("within %.0f s", math.Ceil(slices.Max(r.Reached)))
+	return fmt.Sprintf("within %.0f s", math.Ceil(r.Stale))
 }

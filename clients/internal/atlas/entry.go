@@ -29,7 +29,7 @@ type Entry struct {
 
 // NewEntry makes an entry of repeated measurements.
 func NewEntry(p *program.Program, results []Result) Entry {
-	e := Entry{Client: p.Name, Title: p.Title, Note: p.Note, Rows: []Row{}}
+	e := Entry{Client: p.Name, Title: p.Title, Note: program.Notes[p.Name], Rows: []Row{}}
 	for i := range results {
 		r := &results[i]
 		if len(r.Strays) > 0 && r.Error == "" {
@@ -98,7 +98,7 @@ func Write(dir string, entries []Entry) error {
 	if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil { // #nosec G306 -- a document
 		return err
 	}
-	md, err := os.Create(filepath.Join(dir, "clients.md"))
+	md, err := os.Create(filepath.Join(dir, "clients.md")) // #nosec G304 -- named by the user
 	if err != nil {
 		return err
 	}

@@ -20,26 +20,28 @@ import (
 
 // A client is used once, then left alone, and then used all the time.
 const (
-	Alone = 13 * time.Second
-	Used  = 40 * time.Second
+	Alone = 17 * time.Second // ServiceTalk waits for 14 s
+	Used  = 36 * time.Second
 	each  = 250 * time.Millisecond // between two uses
 
-	together = 100 * time.Millisecond // queries of one lookup, of several types or attempts
+	together = 100 * time.Millisecond // between two attempts of a lookup
+	attempts = 6                      // of a lookup, at most
 	grace    = 1500 * time.Millisecond
 )
 
 // Row is what a client did in a case. Times are in seconds.
 type Row struct {
-	Case    string    `json:"case"`
-	Queries int       `json:"queries"`
-	Itself  int       `json:"by_itself"` // lookups while it was left alone
-	Waits   Waits     `json:"waits"`     // between two lookups
-	TCP     int       `json:"tcp"`       // queries
-	Got     []int     `json:"ttls"`      // least and greatest TTL that it handed out, if it does
-	Reached []float64 `json:"reached"`   // from a change of the answer until a use had it
-	Failed  int       `json:"failed"`    // uses without an address
-	Uses    int       `json:"uses"`
-	Last    string    `json:"last_error"` // of a use
+	Case    string  `json:"case"`
+	Queries int     `json:"queries"`
+	Itself  int     `json:"by_itself"` // lookups while it was left alone
+	Waits   Waits   `json:"waits"`     // between two lookups
+	TCP     int     `json:"tcp"`       // queries
+	Got     []int   `json:"ttls"`      // least and greatest TTL that it handed out, if it does
+	Stale   float64 `json:"stale"`     // how long it used an address that was no longer there
+	Moved   int     `json:"moved"`     // how many addresses it used
+	Failed  int     `json:"failed"`    // uses without an address
+	Uses    int     `json:"uses"`
+	Last    string  `json:"last_error"` // of a use
 }
 
 // Waits sums up waits.
@@ -99,25 +101,25 @@ func Measure(ctx context.Context, p *program.Program, dir, installed string, log
 		return r, err
 	}
 	c := &program.Cell{Context: ctx, Dir: dir, Installed: installed, Names: p.Names(), Log: log}
-	began := time.Now()
 	do, err := p.Start(c)
 	if err != nil {
 		return r, fmt.Errorf("%s does not start: %w", p.Name, err)
 	}
-	uses := useAll(ctx, do, c.Names)
+	began := time.Now()
+	uses := useAll(ctx, do, c.Names, Used+p.Longer)
 	if ctx.Err() != nil {
 		return r, ctx.Err()
 	}
 	queries := server.Queries()
 	r.Strays = append(r.Strays, strays()...)
 	for _, name := range c.Names {
-		r.Rows = append(r.Rows, row(source.Label(name), queries, uses, server.Began(), began))
+		r.Rows = append(r.Rows, row(source.Label(name), queries, uses, server.Began(), began, do == nil))
 	}
 	return r, nil
 }
 
 // useAll uses all names once, and after a while all the time.
-func useAll(ctx context.Context, do program.Use, names []string) (uses []use) {
+func useAll(ctx context.Context, do program.Use, names []string, used time.Duration) (uses []use) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	begin := time.Now()
@@ -132,12 +134,12 @@ func useAll(ctx context.Context, do program.Use, names []string) (uses []use) {
 	for _, name := range names {
 		all.Go(func() {
 			if do == nil {
-				sleep(ctx, Alone+Used)
+				sleep(ctx, Alone+used)
 				return
 			}
 			one(name)
 			sleep(ctx, time.Until(begin.Add(Alone)))
-			for time.Since(begin) < Alone+Used && ctx.Err() == nil {
+			for time.Since(begin) < Alone+used && ctx.Err() == nil {
 				next := time.Now().Add(each)
 				one(name)
 				sleep(ctx, time.Until(next))
@@ -155,9 +157,9 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// row sums up a case. begin is when the client was started.
-func row(label string, queries []source.Query, uses []use, server, begin time.Time) Row {
-	r := Row{Case: label, Got: []int{}, Reached: []float64{}}
+// row sums up a case. begin is when the client was first used, and itself that it cannot be.
+func row(label string, queries []source.Query, uses []use, server, begin time.Time, itself bool) Row {
+	r := Row{Case: label, Got: []int{}}
 	byType := map[uint16][]time.Time{}
 	for _, q := range queries {
 		if source.Label(q.Name) == label {
@@ -175,25 +177,44 @@ func row(label string, queries []source.Query, uses []use, server, begin time.Ti
 			at = byType[t]
 		}
 	}
+	at = lookups(at)
 	var waits []float64
 	for i := 1; i < len(at); i++ {
-		wait, since := at[i].Sub(at[i-1]), at[i].Sub(begin)
-		if since < Alone && since > grace {
+		since := at[i].Sub(begin)
+		if itself || since < Alone && since > grace {
 			r.Itself++
 		}
-		if since > Alone && since < Alone+grace && at[i-1].Sub(begin) < Alone-grace {
+		if !itself && since > Alone && since < Alone+grace && at[i-1].Sub(begin) < Alone-grace {
 			continue // it was used again
 		}
-		waits = append(waits, wait.Seconds())
+		waits = append(waits, at[i].Sub(at[i-1]).Seconds())
 	}
 	r.Waits = sumUp(waits)
 	r.used(label, uses, server)
 	return r
 }
 
+// lookups leaves out attempts of one lookup: a few queries right after each other. More of
+// them are lookups without a wait.
+func lookups(at []time.Time) (out []time.Time) {
+	for i := 0; i < len(at); {
+		n := 1
+		for i+n < len(at) && at[i+n].Sub(at[i+n-1]) < together {
+			n++
+		}
+		if n <= attempts {
+			out = append(out, at[i])
+		} else {
+			out = append(out, at[i:i+n]...)
+		}
+		i += n
+	}
+	return out
+}
+
 // used sums up the uses of a case.
 func (r *Row) used(label string, uses []use, server time.Time) {
-	changed := -1 // the last change that reached a use
+	seen := map[string]bool{}
 	for _, u := range uses {
 		if u.label != label {
 			continue
@@ -210,15 +231,10 @@ func (r *Row) used(label string, uses []use, server time.Time) {
 			}
 			r.Got = []int{min(r.Got[0], u.ttl), max(r.Got[1], u.ttl)}
 		}
-		if label != source.Moves {
-			continue
-		}
-		n, since := source.Change(u.ended.Sub(server))
-		if u.address == source.Address(label, u.ended.Sub(server)).String() && n != changed {
-			if changed >= 0 && n == changed+1 {
-				r.Reached = append(r.Reached, since.Seconds())
-			}
-			changed = n
+		if label == source.Moves {
+			seen[u.address] = true
+			r.Stale = max(r.Stale, math.Round(10*source.Stale(u.address, u.ended.Sub(server)).Seconds())/10)
 		}
 	}
+	r.Moved = len(seen)
 }

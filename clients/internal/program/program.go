@@ -8,10 +8,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,12 +22,12 @@ import (
 
 // Program is a client as it comes.
 type Program struct {
-	Name     string   // in commands
-	Title    string   // in documents
-	Note     string   // what surprises of it
-	Packages []string // of Debian, which have all that it needs
-	Only     []string // labels of the cases that it can have; all if empty
-	Version  []string // a command that prints it
+	Name     string        // in commands
+	Title    string        // in documents
+	Packages []string      // of Debian, which have all that it needs
+	Only     []string      // labels of the cases that it can have; all if empty
+	Longer   time.Duration // that it is used for, where its waits are long
+	Version  []string      // a command that prints it
 
 	// Install gets what Debian does not have, once. dir is there from then on.
 	Install func(ctx context.Context, dir string) error
@@ -69,20 +71,11 @@ func ByName(name string) (*Program, error) {
 // Names are those of the cases that a program can have.
 func (p *Program) Names() (names []string) {
 	for _, c := range source.Cases {
-		if len(p.Only) == 0 || contains(p.Only, c.Label) {
+		if len(p.Only) == 0 || slices.Contains(p.Only, c.Label) {
 			names = append(names, c.Label+"."+source.Zone)
 		}
 	}
 	return names
-}
-
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 var version = regexp.MustCompile(`\d+(\.\d+)+[-+~.\w]*`)
@@ -151,8 +144,8 @@ func Backends() (stop func(), err error) {
 			_ = s.Close()
 		}
 	}
-	for _, host := range []string{"127.1.0.1", "127.1.0.2"} {
-		l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", host, source.Port))
+	for _, host := range source.Addresses() {
+		l, err := net.Listen("tcp", netip.AddrPortFrom(host, source.Port).String())
 		if err != nil {
 			stop()
 			return nil, err

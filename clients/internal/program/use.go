@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -107,7 +108,7 @@ func driver(c *Cell, args ...string) (Use, error) {
 		ch := make(chan string, 1)
 		mu.Lock()
 		next++
-		number := fmt.Sprint(next)
+		number := strconv.Itoa(next)
 		waiting[number] = ch
 		_, err := fmt.Fprintf(in, "%s %s\n", number, strings.TrimSuffix(name, "."))
 		mu.Unlock()

@@ -2,6 +2,8 @@ package source
 
 import (
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,13 +22,24 @@ type Case struct {
 
 // Labels of cases.
 const (
-	TTL0, TTL1, TTL5, TTL30           = "ttl0", "ttl1", "ttl5", "ttl30"
-	TTL20                             = "ttl20" // of fleets
-	Additional, Authority             = "additional", "authority"
-	NXSOA, NX, Failure, Drop, Cut     = "nxsoa", "nx", "failure", "drop", "cut"
-	Moves                             = "moves"
-	moves                             = 12 * time.Second // after which the answer of Moves is another one
-	high, low                     int = 20, 7            // TTLs of the cases of sections
+	TTL0       = "ttl0"
+	TTL1       = "ttl1"
+	TTL5       = "ttl5"
+	TTL20      = "ttl20" // of fleets
+	TTL30      = "ttl30"
+	Additional = "additional"
+	Authority  = "authority"
+	NXSOA      = "nxsoa"
+	NX         = "nx"
+	Failure    = "failure"
+	Drop       = "drop"
+	Cut        = "cut"
+	Moves      = "moves"
+)
+
+const (
+	moves     = 11 * time.Second // after which the answer of Moves is another address
+	high, low = 20, 7            // TTLs of the cases of sections
 )
 
 // Cases are all of them.
@@ -36,12 +49,12 @@ var Cases = []Case{
 	{TTL5, "TTL 5", positive(5)},
 	{TTL30, "TTL 30", positive(30)},
 	{Additional, "TTL 20, in the additional section 7", func(m *dns.Msg, q dns.Question, at time.Duration) {
-		positive(uint32(high))(m, q, at)
-		m.Extra = append(m.Extra, a("glue."+Zone, uint32(low), net.IPv4(127, 1, 0, 9)))
+		positive(high)(m, q, at)
+		m.Extra = append(m.Extra, a("glue."+Zone, low, net.IPv4(127, 1, 0, 9)))
 	}},
 	{Authority, "TTL 20, in the authority section 7", func(m *dns.Msg, q dns.Question, at time.Duration) {
-		positive(uint32(high))(m, q, at)
-		m.Ns = append(m.Ns, &dns.NS{Hdr: header(Zone, dns.TypeNS, uint32(low)), Ns: "ns." + Zone})
+		positive(high)(m, q, at)
+		m.Ns = append(m.Ns, &dns.NS{Hdr: header(Zone, dns.TypeNS, low), Ns: "ns." + Zone})
 	}},
 	{NXSOA, "NXDOMAIN, SOA with TTL and MINIMUM 5", func(m *dns.Msg, _ dns.Question, _ time.Duration) {
 		m.Rcode = dns.RcodeNameError
@@ -51,16 +64,36 @@ var Cases = []Case{
 	{Failure, "SERVFAIL", func(m *dns.Msg, _ dns.Question, _ time.Duration) { m.Rcode = dns.RcodeServerFailure }},
 	{Drop, "no answer", nil},
 	{Cut, "TC over UDP, TTL 5 over TCP", positive(5)},
-	{Moves, "TTL 5, another address every 12 s", positive(5)},
+	{Moves, "TTL 5, another address every 11 s", positive(5)},
 }
 
-// Address is the one that a name has at a time after the start of the server: the first of
-// two, or the other one.
-func Address(label string, at time.Duration) net.IP {
-	if label == Moves && int(at/moves)%2 == 1 {
-		return net.IPv4(127, 1, 0, 2)
+// Addresses are those that names have. Moves has one after the other.
+func Addresses() (all []netip.Addr) {
+	for i := range byte(20) {
+		all = append(all, netip.AddrFrom4([4]byte{127, 1, 0, 1 + i}))
 	}
-	return net.IPv4(127, 1, 0, 1)
+	return all
+}
+
+// address is what a name has at a time after the start of the server.
+func address(label string, at time.Duration) net.IP {
+	all := Addresses()
+	n := 0
+	if label == Moves {
+		n = min(int(at/moves), len(all)-1)
+	}
+	return all[n].AsSlice()
+}
+
+// Stale returns for how long Moves has had another address than the one that is used, at a
+// time after the start of the server.
+func Stale(used string, at time.Duration) time.Duration {
+	a, err := netip.ParseAddr(used)
+	if err != nil {
+		return 0
+	}
+	n := slices.Index(Addresses(), a)
+	return max(at-time.Duration(n+1)*moves, 0)
 }
 
 // Label is that of the case that a name is of, "" for none.
@@ -76,7 +109,7 @@ func positive(ttl uint32) func(*dns.Msg, dns.Question, time.Duration) {
 	return func(m *dns.Msg, q dns.Question, at time.Duration) {
 		switch q.Qtype {
 		case dns.TypeA:
-			m.Answer = append(m.Answer, a(q.Name, ttl, Address(Label(strings.ToLower(q.Name)), at)))
+			m.Answer = append(m.Answer, a(q.Name, ttl, address(Label(strings.ToLower(q.Name)), at)))
 		case dns.TypeSRV:
 			m.Answer = append(m.Answer, &dns.SRV{Hdr: header(q.Name, dns.TypeSRV, ttl), Port: Port, Target: "target." + Zone})
 		default:
@@ -144,10 +177,4 @@ func answer(r *dns.Msg, tcp bool, at time.Duration) *dns.Msg {
 		m.Ns = append(m.Ns, soa(300))
 	}
 	return m
-}
-
-// Change returns the number of the last change of Moves at a time after the start of the
-// server, and how long ago it was.
-func Change(at time.Duration) (n int, since time.Duration) {
-	return int(at / moves), at % moves
 }
