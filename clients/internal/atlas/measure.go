@@ -23,7 +23,7 @@ const (
 	Used  = 40 * time.Second
 	each  = 250 * time.Millisecond // between two uses
 
-	together = 100 * time.Millisecond // queries of one lookup, of several types or attempts
+	together = 100 * time.Millisecond // a query over TCP after one of the same lookup
 	grace    = 1500 * time.Millisecond
 )
 
@@ -139,16 +139,21 @@ func sleep(ctx context.Context, d time.Duration) {
 // row sums up a case. begin is when the client was started.
 func row(label string, queries []source.Query, uses []use, server, begin time.Time) Row {
 	r := Row{Case: label, Waits: []float64{}, Got: []int{}, Reached: []float64{}}
-	byType := map[uint16][]time.Time{}
+	byType, last := map[uint16][]time.Time{}, map[uint16]time.Time{}
 	for _, q := range queries {
-		if source.Label(q.Name) == label {
-			r.Queries++
-			if q.TCP {
-				r.TCP++
+		if source.Label(q.Name) != label {
+			continue
+		}
+		r.Queries++
+		before := last[q.Type]
+		last[q.Type] = q.At
+		if q.TCP {
+			r.TCP++
+			if q.At.Sub(before) < together {
 				continue // it is the same lookup
 			}
-			byType[q.Type] = append(byType[q.Type], q.At)
 		}
+		byType[q.Type] = append(byType[q.Type], q.At)
 	}
 	var at []time.Time // of the type that is asked most
 	for _, t := range slices.Sorted(maps.Keys(byType)) {
