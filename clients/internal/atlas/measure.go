@@ -24,7 +24,7 @@ const (
 	Used  = 36 * time.Second
 	each  = 250 * time.Millisecond // between two uses
 
-	together = 100 * time.Millisecond // between two attempts of a lookup
+	together = 100 * time.Millisecond // between two attempts of a lookup, over UDP and TCP
 	attempts = 6                      // of a lookup, at most
 	grace    = 1500 * time.Millisecond
 )
@@ -162,14 +162,14 @@ func row(label string, queries []source.Query, uses []use, server, begin time.Ti
 	r := Row{Case: label, Got: []int{}}
 	byType := map[uint16][]time.Time{}
 	for _, q := range queries {
-		if source.Label(q.Name) == label {
-			r.Queries++
-			if q.TCP {
-				r.TCP++
-				continue // it is the same lookup
-			}
-			byType[q.Type] = append(byType[q.Type], q.At)
+		if source.Label(q.Name) != label {
+			continue
 		}
+		r.Queries++
+		if q.TCP {
+			r.TCP++
+		}
+		byType[q.Type] = append(byType[q.Type], q.At)
 	}
 	var at []time.Time // of the type that is asked most
 	for _, t := range slices.Sorted(maps.Keys(byType)) {

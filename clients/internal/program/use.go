@@ -23,6 +23,10 @@ func ask(server string) Use {
 		client := dns.Client{Timeout: 2 * time.Second}
 		m := new(dns.Msg).SetQuestion(name, dns.TypeA)
 		r, _, err := client.ExchangeContext(ctx, m, server)
+		if err == nil && r.Truncated {
+			client.Net = "tcp"
+			r, _, err = client.ExchangeContext(ctx, m, server)
+		}
 		if err != nil {
 			return "", -1, err
 		}
