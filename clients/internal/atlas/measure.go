@@ -23,7 +23,7 @@ const (
 	Used  = 40 * time.Second
 	each  = 250 * time.Millisecond // between two uses
 
-	together = 100 * time.Millisecond // a query over TCP after one of the same lookup
+	together = 100 * time.Millisecond // queries over UDP and TCP of one lookup
 	grace    = 1500 * time.Millisecond
 )
 
@@ -139,19 +139,19 @@ func sleep(ctx context.Context, d time.Duration) {
 // row sums up a case. begin is when the client was started.
 func row(label string, queries []source.Query, uses []use, server, begin time.Time) Row {
 	r := Row{Case: label, Waits: []float64{}, Got: []int{}, Reached: []float64{}}
-	byType, last := map[uint16][]time.Time{}, map[uint16]time.Time{}
+	byType, last := map[uint16][]time.Time{}, map[uint16]source.Query{}
 	for _, q := range queries {
 		if source.Label(q.Name) != label {
 			continue
 		}
 		r.Queries++
-		before := last[q.Type]
-		last[q.Type] = q.At
 		if q.TCP {
 			r.TCP++
-			if q.At.Sub(before) < together {
-				continue // it is the same lookup
-			}
+		}
+		before := last[q.Type]
+		last[q.Type] = q
+		if q.TCP != before.TCP && q.At.Sub(before.At) < together {
+			continue // it is the same lookup
 		}
 		byType[q.Type] = append(byType[q.Type], q.At)
 	}
