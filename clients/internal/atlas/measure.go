@@ -24,9 +24,9 @@ const (
 	Used  = 36 * time.Second
 	each  = 250 * time.Millisecond // between two uses
 
-	together = 100 * time.Millisecond // between two attempts of a lookup, over UDP and TCP
-	attempts = 6                      // of a lookup, at most
-	grace    = 1500 * time.Millisecond
+	together = 100 * time.Millisecond  // between two attempts of a lookup, over UDP and TCP
+	attempts = 6                       // of a lookup, at most
+	grace    = 2500 * time.Millisecond // in which a lookup that has no answer is repeated
 )
 
 // Row is what a client did in a case. Times are in seconds.

@@ -61,6 +61,9 @@ func Enter(dir string) error {
 	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("proc: %w", err)
 	}
+	if err := syscall.Mount("run", "/run", "tmpfs", 0, "mode=755"); err != nil { // sockets of the machine's own daemons
+		return fmt.Errorf("run: %w", err)
+	}
 	for _, args := range [][]string{
 		{"link", "set", "lo", "up"},
 		{"route", "add", "local", "default", "dev", "lo"},
