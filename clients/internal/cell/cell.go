@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -89,6 +90,9 @@ func Enter(dir string) error {
 func cover(dir, name, text string) error {
 	target, err := filepath.EvalSymlinks(name)
 	if errors.Is(err, os.ErrNotExist) {
+		target, err = placed(name)
+	}
+	if target == "" && err == nil {
 		return nil // who needs it brings it
 	}
 	if err != nil {
@@ -102,4 +106,22 @@ func cover(dir, name, text string) error {
 		return fmt.Errorf("mount over %s: %w", target, err)
 	}
 	return nil
+}
+
+// placed makes the file in /run that a name leads to, as where a daemon writes resolv.conf.
+func placed(name string) (target string, err error) {
+	target, err = os.Readlink(name)
+	if err != nil {
+		return "", nil
+	}
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(filepath.Dir(name), target)
+	}
+	if !strings.HasPrefix(target, "/run/") {
+		return "", nil
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil { // #nosec G301 -- as that of the system
+		return "", err
+	}
+	return target, os.WriteFile(target, nil, 0o644) // #nosec G306 -- as that of the system
 }
