@@ -21,14 +21,17 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-func main() {
+func main() { os.Exit(execute()) }
+
+func execute() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command().Run(ctx, os.Args)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "clients:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // options are those of measure.
@@ -52,6 +55,13 @@ func command() *cli.Command {
 					&cli.IntFlag{Name: "cells", Value: 8, Usage: "`CELLS` beside each other", Destination: &o.cells},
 					&cli.BoolFlag{Name: "fleets", Usage: "measure a hundred of each that asks by itself, without ttlfloor and with it", Destination: &o.fleets},
 					&cli.StringFlag{Name: "out", Usage: "`DIR` for clients.md and clients.json", Destination: &o.out},
+				},
+			},
+			{
+				Name: "check", Usage: "measure programs once, and compare with what the document says", ArgsUsage: "[NAME...]", Action: o.check,
+				Flags: []cli.Flag{
+					&cli.IntFlag{Name: "cells", Value: 8, Usage: "`CELLS` beside each other", Destination: &o.cells},
+					&cli.StringFlag{Name: "against", Value: "../docs/clients.json", Usage: "`FILE` that measure wrote", Destination: &o.out},
 				},
 			},
 			{Name: "cell", Hidden: true, Action: inCell},
@@ -108,11 +118,11 @@ func install(ctx context.Context, c *cli.Command) error {
 	return errors.Join(errs...)
 }
 
-// measure measures programs, several beside each other, and each several times.
-func (o *options) measure(ctx context.Context, c *cli.Command) error {
+// entries measures programs, several beside each other.
+func (o *options) entries(ctx context.Context, c *cli.Command) ([]atlas.Entry, error) {
 	programs, err := named(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	entries := make([]atlas.Entry, len(programs))
 	cells := make(chan struct{}, o.cells)
@@ -121,6 +131,40 @@ func (o *options) measure(ctx context.Context, c *cli.Command) error {
 		all.Go(func() { entries[i] = o.entry(ctx, p, cells) })
 	}
 	all.Wait()
+	return entries, ctx.Err()
+}
+
+// check compares a measurement with the document.
+func (o *options) check(ctx context.Context, c *cli.Command) error {
+	known, err := atlas.Read(o.out)
+	if err != nil {
+		return err
+	}
+	o.repeats = 1
+	entries, err := o.entries(ctx, c)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i := range entries {
+		e := &entries[i]
+		if err := e.Same(known); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", e.Client, err), atlas.Text(c.Root().ErrWriter, e))
+			continue
+		}
+		if _, err := fmt.Fprintf(c.Root().Writer, "ok  %s %s\n", e.Client, e.Version); err != nil {
+			return err
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// measure measures programs, and each several times.
+func (o *options) measure(ctx context.Context, c *cli.Command) error {
+	entries, err := o.entries(ctx, c)
+	if err != nil {
+		return err
+	}
 	var missing []error
 	for i := range entries {
 		if err := atlas.Text(c.Root().Writer, &entries[i]); err != nil {
@@ -130,7 +174,7 @@ func (o *options) measure(ctx context.Context, c *cli.Command) error {
 			missing = append(missing, fmt.Errorf("%s: %s", entries[i].Client, e))
 		}
 	}
-	if o.out != "" && ctx.Err() == nil {
+	if o.out != "" {
 		if err := atlas.Write(o.out, entries); err != nil {
 			return err
 		}
@@ -173,7 +217,7 @@ func (o *options) entry(ctx context.Context, p *program.Program, cells chan stru
 }
 
 // startup is how long a program may take to start.
-const startup = 20 * time.Second
+var startup = 20 * time.Second
 
 // inOne does a measurement in a cell of its own.
 func inOne[T any](ctx context.Context, length time.Duration, what, name, treatment string) (result T) {

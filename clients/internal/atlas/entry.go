@@ -4,13 +4,16 @@ package atlas
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/ttlfloor/ttlfloor/clients/internal/program"
+	"github.com/ttlfloor/ttlfloor/clients/internal/source"
 )
 
 // Entry is what the atlas says of a client.
@@ -51,10 +54,31 @@ func NewEntry(p *program.Program, results []Result) Entry {
 	return e
 }
 
+// retried are the cases in which waits are those between attempts, and so hang on when a use
+// gives up.
+var retried = []string{source.Drop, source.Failure}
+
+// Same compares with the entry of the same client.
+func (e *Entry) Same(known []Entry) error {
+	i := slices.IndexFunc(known, func(k Entry) bool { return k.Client == e.Client })
+	switch {
+	case e.Error != "":
+		return errors.New(e.Error)
+	case i < 0:
+		return errors.New("the document does not have it")
+	case known[i].Error != "":
+		return fmt.Errorf("the document has no measurement of it: %s", known[i].Error)
+	}
+	if d := differ(known[i].Conclusion, e.Conclusion); len(d) > 0 {
+		return fmt.Errorf("the document and this measurement differ in %s", strings.Join(d, "; "))
+	}
+	return nil
+}
+
 // differ lists what two conclusions do not agree in.
 func differ(a, b Conclusion) (what []string) {
 	for _, label := range slices.Sorted(maps.Keys(a.Waits)) {
-		if a.Waits[label] != b.Waits[label] {
+		if a.Waits[label] != b.Waits[label] && !slices.Contains(retried, label) {
 			what = append(what, fmt.Sprintf("%s: %s and %s", label, a.Waits[label], b.Waits[label]))
 		}
 	}

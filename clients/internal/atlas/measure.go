@@ -19,10 +19,13 @@ import (
 )
 
 // A client is used once, then left alone, and then used all the time.
-const (
+var (
 	Alone = 17 * time.Second // ServiceTalk waits for 14 s
 	Used  = 36 * time.Second
-	each  = 250 * time.Millisecond // between two uses
+)
+
+const (
+	each = 250 * time.Millisecond // between two uses
 
 	together = 100 * time.Millisecond  // between two attempts of a lookup, over UDP and TCP
 	attempts = 6                       // of a lookup, at most

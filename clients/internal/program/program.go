@@ -98,7 +98,7 @@ func (p *Program) Installed(ctx context.Context, dir string) (string, error) {
 // File writes a file for the program, and returns its path.
 func (c *Cell) File(name, text string) (string, error) {
 	path := filepath.Join(c.Dir, name)
-	return path, os.WriteFile(path, []byte(text), 0o644) // #nosec G306 -- programs that drop their rights read it
+	return path, os.WriteFile(path, []byte(text), 0o644) // #nosec G306 G703 -- programs that drop their rights read it
 }
 
 // Run starts a program, which lives as long as the cell.
