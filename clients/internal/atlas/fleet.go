@@ -44,8 +44,14 @@ func MeasureFleet(ctx context.Context, p *program.Program, dir, installed, treat
 	for i := range FleetSize {
 		c.Names = append(c.Names, fmt.Sprintf("c%d.%s.%s", i, source.TTL20, source.Zone))
 	}
-	if _, err := p.Start(c); err != nil {
+	use, err := p.Start(c)
+	if err != nil {
 		return f, fmt.Errorf("%s does not start: %w", p.Name, err)
+	}
+	if use != nil { // some begin with a name when it is used first
+		for _, name := range c.Names {
+			go func() { _, _, _ = use(ctx, name) }()
+		}
 	}
 	sleep(ctx, FleetLength)
 	return even(server.Queries(), time.Now()), ctx.Err()
