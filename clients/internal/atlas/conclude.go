@@ -31,7 +31,8 @@ const (
 	onUse  = 350 * time.Millisecond  // one that asks on each use waits no longer
 	late   = 1400 * time.Millisecond // a client that is used four times a second, and counts in seconds
 	jitter = 5 * time.Second
-	soon   = 500 * time.Millisecond
+	soon   = time.Second // one that counts in whole seconds
+	most   = 25          // seconds of a floor that can be told from a wait of 30 for everything
 )
 
 // Conclude says what follows from a result.
@@ -57,7 +58,7 @@ func Conclude(r *Result) Conclusion {
 		return c
 	}
 	floor := r.floor()
-	c.Follows = thirty.about(30, jitter) && (five.about(5, late) || floor > 5 && five.about(floor, late))
+	c.Follows = thirty.about(30, jitter) && (five.about(5, late) || floor > 5 && floor < most && five.about(floor, late))
 	if c.Follows && floor > 2 {
 		c.Floor = int(math.Round(floor))
 	}
@@ -95,15 +96,15 @@ func (r *Row) wait(itself bool) string {
 	if r.Waits.N == 0 {
 		return never
 	}
-	least, m, most := r.Waits.Least, r.Waits.Median, r.Waits.Most
+	least, m, longest := r.Waits.Least, r.Waits.Median, r.Waits.Most
 	ttl, has := ttls[r.Case]
 	switch {
-	case m <= together.Seconds():
+	case m <= together.Seconds() && itself:
 		return atOnce
-	case m <= onUse.Seconds() && !itself:
+	case m <= onUse.Seconds():
 		return eachUse
-	case r.Waits.N >= 4 && most-least > 2 && itself:
-		return fmt.Sprintf("%.0f to %.0f s", least, most)
+	case r.Waits.N >= 4 && longest-least > 2 && itself:
+		return fmt.Sprintf("%.0f to %.0f s", least, longest)
 	case has && r.about(ttl, late):
 		return fmt.Sprintf("%.0f s", ttl)
 	case m < 1:
@@ -119,6 +120,9 @@ func (r *Row) reached() string {
 		return "not seen"
 	case r.Moved < 2:
 		return never
+	}
+	if r.Stale <= onUse.Seconds() {
+		return atOnce
 	}
 	return fmt.Sprintf("within %.0f s", math.Ceil(r.Stale))
 }

@@ -36,6 +36,8 @@ func TestConclude(t *testing.T) {
 		{"a proxy with a floor of 5 s", made(3, map[string][]float64{source.TTL1: {5, 5}, source.TTL5: {5}, source.TTL30: {30.1}}), true, true, 5, nil},
 		{"a floor of 10 s and jitter", made(3, map[string][]float64{source.TTL1: {10.1, 11}, source.TTL5: {10, 11, 12.5, 14}, source.TTL30: {30.5}}), true, true, 10,
 			map[string]string{source.TTL5: "10 to 14 s"}},
+		{"30 s for everything", made(3, map[string][]float64{source.TTL1: {30}, source.TTL5: {30}, source.TTL30: {30}}), true, false, 0, map[string]string{source.TTL5: "30 s"}},
+		{"whole seconds", made(0, map[string][]float64{source.TTL1: {0.5, 1}, source.TTL5: {4.3, 5}, source.TTL30: {29.3}}), false, true, 0, map[string]string{source.TTL30: "30 s"}},
 		{"one that spins", made(900, map[string][]float64{source.TTL0: {0.02, 0.02}, source.TTL1: {1}, source.TTL5: {5}, source.TTL30: {30}}), true, true, 0,
 			map[string]string{source.TTL0: atOnce}},
 		{"a period of its own", made(11, map[string][]float64{source.TTL1: {1, 1}, source.TTL5: {1, 1.02}, source.TTL30: {1}}), true, false, 0, map[string]string{source.TTL30: "1 s"}},

@@ -109,20 +109,21 @@ func Measure(ctx context.Context, p *program.Program, dir, installed string, log
 		return r, fmt.Errorf("%s does not start: %w", p.Name, err)
 	}
 	began := time.Now()
-	uses := useAll(ctx, do, c.Names, Used+p.Longer)
+	alone := Alone + p.Longer*3/4
+	uses := useAll(ctx, do, c.Names, alone, Used+p.Longer/4)
 	if ctx.Err() != nil {
 		return r, ctx.Err()
 	}
 	queries := server.Queries()
 	r.Strays = append(r.Strays, strays()...)
 	for _, name := range c.Names {
-		r.Rows = append(r.Rows, row(source.Label(name), queries, uses, server.Began(), began, do == nil))
+		r.Rows = append(r.Rows, row(source.Label(name), queries, uses, server.Began(), began, alone, do == nil))
 	}
 	return r, nil
 }
 
 // useAll uses all names once, and after a while all the time.
-func useAll(ctx context.Context, do program.Use, names []string, used time.Duration) (uses []use) {
+func useAll(ctx context.Context, do program.Use, names []string, alone, used time.Duration) (uses []use) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	begin := time.Now()
@@ -137,12 +138,12 @@ func useAll(ctx context.Context, do program.Use, names []string, used time.Durat
 	for _, name := range names {
 		all.Go(func() {
 			if do == nil {
-				sleep(ctx, Alone+used)
+				sleep(ctx, alone+used)
 				return
 			}
 			one(name)
-			sleep(ctx, time.Until(begin.Add(Alone)))
-			for time.Since(begin) < Alone+used && ctx.Err() == nil {
+			sleep(ctx, time.Until(begin.Add(alone)))
+			for time.Since(begin) < alone+used && ctx.Err() == nil {
 				next := time.Now().Add(each)
 				one(name)
 				sleep(ctx, time.Until(next))
@@ -160,8 +161,9 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// row sums up a case. begin is when the client was first used, and itself that it cannot be.
-func row(label string, queries []source.Query, uses []use, server, begin time.Time, itself bool) Row {
+// row sums up a case. begin is when the client was first used, alone for how long it was left
+// alone then, and itself that it cannot be used.
+func row(label string, queries []source.Query, uses []use, server, begin time.Time, alone time.Duration, itself bool) Row {
 	r := Row{Case: label, Got: []int{}}
 	byType := map[uint16][]time.Time{}
 	for _, q := range queries {
@@ -184,10 +186,10 @@ func row(label string, queries []source.Query, uses []use, server, begin time.Ti
 	var waits []float64
 	for i := 1; i < len(at); i++ {
 		since := at[i].Sub(begin)
-		if itself || since < Alone && since > grace {
+		if itself || since < alone && since > grace {
 			r.Itself++
 		}
-		if !itself && since > Alone && since < Alone+grace && at[i-1].Sub(begin) < Alone-grace {
+		if !itself && since > alone && since < alone+grace && at[i-1].Sub(begin) < alone-grace {
 			continue // it was used again
 		}
 		waits = append(waits, at[i].Sub(at[i-1]).Seconds())
