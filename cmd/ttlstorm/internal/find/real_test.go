@@ -115,7 +115,7 @@ func TestRealHerds(t *testing.T) {
 				}})
 			}
 		}},
-		{"five behind each address, every 5 s", 200, 5 * time.Second, 0.1, true, func(c *crowd) { c.behind(name, 40, 5, time.Second, 5*time.Second, 5) }},
+		{"twenty behind each address, every 5 s", 200, 5 * time.Second, 0.1, true, func(c *crowd) { c.behind(name, 10, 20, time.Second, 5*time.Second, 5) }},
 		{"among others of the same period, some of whom come with it", 200, period, 0.2, false, func(c *crowd) {
 			c.fleet(name, 200, time.Second, period, 20*time.Millisecond, -1)
 			c.fleet(name, 300, period, period, 0, -1)
