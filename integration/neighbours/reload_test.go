@@ -39,6 +39,16 @@ func (s *serverAt) ask(t *testing.T, name string) *dns.Msg {
 	return server{udp: s.addr}.ask(t, new(dns.Msg).SetQuestion(name, dns.TypeA), "udp")
 }
 
+// serves waits until an instance serves over UDP and TCP.
+func serves(t *testing.T, inst *caddy.Instance) {
+	t.Helper()
+	at := inst.Servers()[0]
+	s := server{udp: at.LocalAddr().String(), tcp: at.Addr().String()}
+	for _, network := range []string{"udp", "tcp"} {
+		s.ask(t, new(dns.Msg).SetQuestion("zero.example.", dns.TypeA), network)
+	}
+}
+
 // TestReloadLeavesNothing reloads an instance and looks at what is left of the
 // ones before: goroutines, memory and metric series.
 func TestReloadLeavesNothing(t *testing.T) {
@@ -67,17 +77,16 @@ func TestReloadLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A server that is stopped before it serves is not stopped at all.
-	(&serverAt{inst.Servers()[0].LocalAddr().String()}).ask(t, "zero.example.")
+	// A server that is stopped before it serves, over UDP or TCP, is not stopped at all.
+	serves(t, inst)
 	var goroutines, series int
 	var heap uint64
 	for n := 1; n <= *reloads; n++ {
 		if inst, err = inst.Restart(corefile(n)); err != nil {
 			t.Fatal(err)
 		}
-		s := &serverAt{inst.Servers()[0].LocalAddr().String()}
-		s.ask(t, "zero.example.")
-		s.ask(t, fmt.Sprintf("a.z%d.example.", n%7))
+		serves(t, inst)
+		(&serverAt{inst.Servers()[0].LocalAddr().String()}).ask(t, fmt.Sprintf("a.z%d.example.", n%7))
 		if n == 5 {
 			goroutines, heap, series = state()
 		}

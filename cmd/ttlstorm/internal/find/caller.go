@@ -72,7 +72,7 @@ func (c *caller) ask(at int64, took time.Duration, epoch uint16, whole bool) {
 	case waited < atOnce*milli && (!whole || gap == 0):
 		c.again(float32(gap))
 		return
-	case c.run > 0 && gap > timeout-50*milli && gap < timeout+50*milli: // an answer was lost
+	case c.run >= 2 && gap > timeout-50*milli && gap < timeout+50*milli: // an answer was lost
 		return
 	case gap < silence:
 		c.run = 0
