@@ -267,6 +267,20 @@ func TestOftenAsked(t *testing.T) {
 	}
 }
 
+// TestSeldomOften has a name that is asked as often in a crowd, of which it is a small part.
+func TestSeldomOften(t *testing.T) {
+	for others, found := range map[int]bool{1: true, 40: false} {
+		c := newCrowd(6, time.Minute)
+		c.independent("a.shop.svc.cluster.local.", 1, 150*time.Millisecond)
+		for range others {
+			c.oneShot(c.name(), 25)
+		}
+		if r := reportOf(c, false); len(r.Findings) != btoi(found) {
+			t.Errorf("beside %d other names: %+v", others, r.Findings)
+		}
+	}
+}
+
 // TestStormsSeenAnyhow has storms that only times tell apart from nothing: of a slow server,
 // with answers that are lost, in lines that are out of order or have whole seconds, and of
 // many clients behind one address.

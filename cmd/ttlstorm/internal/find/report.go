@@ -257,12 +257,16 @@ func (f *Finder) storm(q *question) (Finding, bool) {
 		n.Period = time.Duration(median(pauses)) * time.Millisecond
 	}
 	n.spins(q, rates[len(rates)/2])
-	return n, true
+	return n, n.Kind == Storm || n.Share >= oftenShare
 }
 
 // ownPace is up to how many queries a second an address asks that does not wait for
 // answers, and does not follow a TTL of 0. More of them come of themselves.
 const ownPace = 20
+
+// oftenShare is the least part of all queries of a name that is asked often: less is how
+// programs without a cache are.
+const oftenShare = 0.01
 
 // spins says what is behind a storm, and whether a rule helps. rate is that of a client.
 func (f *Finding) spins(q *question, rate float64) {
