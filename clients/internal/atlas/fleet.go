@@ -16,8 +16,8 @@ import (
 // A fleet is many names that a client resolves by itself, all from its start on.
 const (
 	FleetSize   = 100
-	FleetLength = 160 * time.Second // in which a fleet that follows TTLs has settled
-	looked      = 44                // seconds at the end, two rounds without and one with ttlfloor
+	FleetLength = 180 * time.Second // in which a fleet that follows TTLs has settled
+	looked      = 60                // seconds at the end
 )
 
 // With are the directives of the fleets that are compared.
