@@ -5,6 +5,7 @@ package atlas
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ttlfloor/ttlfloor/clients/internal/source"
@@ -22,9 +23,10 @@ type Conclusion struct {
 
 // Words for waits that are no time.
 const (
-	atOnce  = "at once"
-	eachUse = "each use"
-	never   = "never"
+	atOnce    = "at once"
+	eachUse   = "each use"
+	never     = "never"
+	irregular = "irregular"
 )
 
 const (
@@ -45,7 +47,7 @@ func Conclude(r *Result) Conclusion {
 	}
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		c.Waits[row.Case] = row.wait(c.Itself)
+		c.Waits[row.Case] = row.wait(c.Itself, r.jittery())
 		switch row.Case {
 		case source.Cut:
 			c.TCP = row.TCP > 0
@@ -58,7 +60,10 @@ func Conclude(r *Result) Conclusion {
 		return c
 	}
 	floor := r.floor()
-	c.Follows = thirty.about(30, jitter) && (five.about(5, late) || floor > 5 && floor < most && five.about(floor, late))
+	if jittery := r.jittery(); jittery > 0 {
+		floor = float64(jittery)
+	}
+	c.Follows = thirty.about(30, jitter) && (five.about(5, late) || floor > 5 && floor < most && five.about(floor, jitter))
 	if c.Follows && floor > 2 {
 		c.Floor = int(math.Round(floor))
 	}
@@ -82,6 +87,23 @@ func (r *Result) floor() float64 {
 	return 0
 }
 
+// jittery is the least wait of a client that asks by itself and waits for longer by chance, in
+// whole seconds, and 0 for others. Cases with a TTL below it say so together.
+func (r *Result) jittery() int {
+	least, differs := 60., false
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if ttl, ok := ttls[row.Case]; row.Itself > 0 && row.Waits.N >= 3 && (ok && ttl <= 5 || row.Case == source.TTL0) {
+			least = min(least, row.Waits.Least)
+			differs = differs || row.Waits.Most-row.Waits.Least > 0.5
+		}
+	}
+	if !differs || least < 5 {
+		return 0
+	}
+	return int(least)
+}
+
 // about tells whether the client waits for so many seconds at least, and up to a time more.
 func (r *Row) about(seconds float64, more time.Duration) bool {
 	least := r.Waits.Least
@@ -91,8 +113,8 @@ func (r *Row) about(seconds float64, more time.Duration) bool {
 // ttls are those of the cases that have one.
 var ttls = map[string]float64{source.TTL1: 1, source.TTL5: 5, source.TTL30: 30, source.Additional: 20, source.Authority: 20, source.NXSOA: 5, source.Cut: 5, source.Moves: 5}
 
-// wait says how long the client waits.
-func (r *Row) wait(itself bool) string {
+// wait says how long the client waits. jittery is its least wait, if it waits by chance.
+func (r *Row) wait(itself bool, jittery int) string {
 	if r.Waits.N == 0 {
 		return never
 	}
@@ -103,15 +125,20 @@ func (r *Row) wait(itself bool) string {
 		return atOnce
 	case m <= onUse.Seconds():
 		return eachUse
-	case r.Waits.N >= 4 && longest-least > 2 && itself:
-		return fmt.Sprintf("%.0f to %.0f s", least, longest)
+	case jittery > 0 && (has || r.Case == source.TTL0) && r.about(max(ttl, float64(jittery)), jitter):
+		return fmt.Sprintf("%.0f s and more", max(ttl, float64(jittery)))
 	case has && r.about(ttl, late):
 		return fmt.Sprintf("%.0f s", ttl)
+	case slices.Contains(failures, r.Case) && r.Waits.N >= 2 && longest > 1.3*least+0.5:
+		return irregular
 	case m < 1:
 		return fmt.Sprintf("%.1f s", m)
 	}
 	return fmt.Sprintf("%.0f s", m)
 }
+
+// failures are the cases in which many clients wait for a time that differs.
+var failures = []string{source.NXSOA, source.NX, source.Failure, source.Drop}
 
 // reached says how long it takes until a changed answer reaches a use.
 func (r *Row) reached() string {

@@ -17,6 +17,8 @@ func (e *Entry) verdict() string {
 	switch {
 	case e.Error != "":
 		return "not measured"
+	case c.Itself && e.Fleets["with"].Queries > 0 && e.Fleets["without"].Queries > 0:
+		return e.fleetVerdict()
 	case c.Follows && c.Itself:
 		return "cured"
 	case c.Follows:
@@ -25,6 +27,20 @@ func (e *Entry) verdict() string {
 		return "not moved: it keeps nothing"
 	case c.Waits[source.TTL30] == never:
 		return "not moved: it asks once"
+	}
+	return "not moved: its waits are its own"
+}
+
+// fleetVerdict says what became of a fleet.
+func (e *Entry) fleetVerdict() string {
+	before, after := e.Fleets["without"].Ratio, e.Fleets["with"].Ratio
+	switch {
+	case after <= 1.25 && before > 2:
+		return "cured"
+	case after < 0.75*before:
+		return "helped"
+	case after > 1.25*before:
+		return "made worse"
 	}
 	return "not moved: its waits are its own"
 }
@@ -64,8 +80,8 @@ Each row is a measurement of a program as it comes from its registry, against a 
 ` + "`make clients`" + ` repeats all of them, and ` + "`make clients CLIENT=nginx`" + ` one. A client is used once, left alone for 17 seconds, and
 then used four times a second for 36 seconds. The times are those between two of its lookups.
 
-*Cured* is a client that asks by itself when the TTL has run out: *ttlfloor* decides when it comes. *Helped* is a cache that
-asks when it is used: it asks less often. *Not moved* is a client whose waits are not the TTL.
+*Cured* is a client that asks by itself when the TTL has run out, and of which a fleet becomes even. *Helped* is a cache that
+asks when it is used, and so less often, or a fleet that becomes more even. *Not moved* is a client whose waits are not the TTL.
 
 | client | asks | TTL 0 | TTL 1 | TTL 5 | TTL 30 | a change arrives | *ttlfloor* |
 |---|---|---|---|---|---|---|---|
