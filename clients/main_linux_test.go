@@ -27,16 +27,16 @@ var fakes = []struct {
 	{program.Program{Name: "fake-does-not-start", Start: func(*program.Cell) (program.Use, error) {
 		return nil, errors.New("no such option")
 	}}, "fake-does-not-start does not start: no such option"},
-	{program.Program{Name: "fake-hangs", Start: func(c *program.Cell) (program.Use, error) {
+	{program.Program{Name: "fake-hangs", Start: func(_ *program.Cell) (program.Use, error) {
 		time.Sleep(time.Hour)
 		return nil, nil
 	}}, "killed"},
-	{program.Program{Name: "fake-ends", Start: func(c *program.Cell) (program.Use, error) {
+	{program.Program{Name: "fake-ends", Start: func(_ *program.Cell) (program.Use, error) {
 		os.Exit(3)
 		return nil, nil
 	}}, "exit status 3"},
 	{program.Program{Name: "fake-has-no-version", Version: []string{"true"}}, "its version is not known"},
-	{program.Program{Name: "fake-asks-others", Start: func(c *program.Cell) (program.Use, error) {
+	{program.Program{Name: "fake-asks-others", Start: func(_ *program.Cell) (program.Use, error) {
 		conn, err := net.Dial("udp", "192.0.2.1:53")
 		if err != nil {
 			return nil, err
@@ -48,7 +48,7 @@ var fakes = []struct {
 		_, err := c.Run("setsid", "sleep", mark)
 		return nothing, err
 	}}, ""},
-	{program.Program{Name: "fake-asks", Start: func(c *program.Cell) (program.Use, error) {
+	{program.Program{Name: "fake-asks", Start: func(_ *program.Cell) (program.Use, error) {
 		return func(ctx context.Context, name string) (string, int, error) {
 			addrs, err := net.DefaultResolver.LookupHost(ctx, name)
 			if err != nil {
