@@ -162,12 +162,8 @@ func Backends() (stop func(), err error) {
 // Get installs the program. What there is already stays.
 func (p *Program) Get(ctx context.Context, dir string, log io.Writer) error {
 	if len(p.Packages) > 0 {
-		args := append([]string{"-o", "DPkg::Lock::Timeout=120", "install", "-qq", "-y", "--no-upgrade", "--no-install-recommends"}, p.Packages...)
-		cmd := exec.CommandContext(ctx, "apt-get", args...) // #nosec G204 -- from the code
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
-		cmd.Stdout, cmd.Stderr = log, log
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("apt-get: %w", err)
+		if err := apt(ctx, log, p.Packages...); err != nil {
+			return err
 		}
 	}
 	if p.Install == nil {
