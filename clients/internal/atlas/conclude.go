@@ -64,7 +64,7 @@ func Conclude(r *Result) Conclusion {
 		floor = float64(jittery)
 	}
 	c.Follows = thirty.about(30, jitter) && (five.about(5, late) || floor > 5 && floor < most && five.about(floor, jitter))
-	if c.Follows && floor > 2 {
+	if c.Follows && floor > 3 {
 		c.Floor = int(math.Round(floor))
 	}
 	return c
@@ -87,13 +87,16 @@ func (r *Result) floor() float64 {
 	return 0
 }
 
+// answered are the cases with a short TTL, and an address.
+var answered = []string{source.TTL0, source.TTL1, source.TTL5, source.Cut, source.Moves}
+
 // jittery is the least wait of a client that asks by itself and waits for longer by chance, in
 // whole seconds, and 0 for others. Cases with a TTL below it say so together.
 func (r *Result) jittery() int {
 	least, differs := 60., false
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		if ttl, ok := ttls[row.Case]; row.Itself > 0 && row.Waits.N >= 3 && (ok && ttl <= 5 || row.Case == source.TTL0) {
+		if row.Itself > 0 && row.Waits.N >= 3 && slices.Contains(answered, row.Case) {
 			least = min(least, row.Waits.Least)
 			differs = differs || row.Waits.Most-row.Waits.Least > 0.5
 		}
@@ -125,7 +128,7 @@ func (r *Row) wait(itself bool, jittery int) string {
 		return atOnce
 	case m <= onUse.Seconds():
 		return eachUse
-	case jittery > 0 && (has || r.Case == source.TTL0) && r.about(max(ttl, float64(jittery)), jitter):
+	case jittery > 0 && r.Case != source.NXSOA && (has || r.Case == source.TTL0) && r.about(max(ttl, float64(jittery)), jitter):
 		return fmt.Sprintf("%.0f s and more", max(ttl, float64(jittery)))
 	case has && r.about(ttl, late):
 		return fmt.Sprintf("%.0f s", ttl)

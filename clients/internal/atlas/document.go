@@ -33,22 +33,27 @@ func (e *Entry) verdict() string {
 
 // fleetVerdict says what became of a fleet.
 func (e *Entry) fleetVerdict() string {
-	before, after := e.Fleets["without"].Ratio, e.Fleets["with"].Ratio
+	before, after := e.Fleets["without"], e.Fleets["with"]
+	b, a := float64(before.Busiest), float64(after.Busiest)
 	switch {
-	case after <= 1.25 && before > 2:
+	case a < b/2 && after.Ratio <= flat:
 		return "cured"
-	case after < 0.75*before:
+	case a < 0.75*b:
 		return "helped"
-	case after > 1.25*before:
+	case a > 1.25*b:
 		return "made worse"
 	}
 	return "not moved: its waits are its own"
 }
 
+// flat is how even a fleet of 100 is at most that has a schedule, by any offset: TTLs are
+// whole seconds, and clients keep their place within them.
+const flat = 2
+
 // fleet says how even a fleet is.
 func (e *Entry) fleet(treatment string) string {
 	if f, ok := e.Fleets[treatment]; ok && f.Queries > 0 {
-		return fmt.Sprintf("%.1f", f.Ratio)
+		return fmt.Sprintf("%d, %.1f times", f.Busiest, f.Ratio)
 	}
 	return ""
 }
@@ -97,8 +102,8 @@ An answer has TTL 20 here, and a record of another section has 7. A denial has a
 {{end}}{{end}}
 ## Fleets
 
-For each client that asks by itself: {{size}} names with TTL 20 behind *cache*, all resolved from the same moment on. The figure is
-the queries in the busiest second over those of the mean second, after two minutes.
+For each client that asks by itself: {{size}} names with TTL 20 behind *cache*, all resolved from the same moment on. The figures are
+the queries in the busiest second, wherever it begins, and over those of the mean second, in the third minute.
 
 | client | without *ttlfloor* | with ` + "`ttlfloor 20s`" + ` |
 |---|---|---|

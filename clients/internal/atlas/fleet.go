@@ -29,7 +29,7 @@ var With = map[string][]string{
 // Fleet is how even the queries of a fleet are at the end.
 type Fleet struct {
 	Queries int     `json:"queries"`
-	Busiest int     `json:"busiest_second"`
+	Busiest int     `json:"busiest_second"` // by any offset
 	Ratio   float64 `json:"busiest_over_mean"`
 }
 
@@ -57,19 +57,22 @@ func MeasureFleet(ctx context.Context, p *program.Program, dir, installed, treat
 	return even(server.Queries(), time.Now()), ctx.Err()
 }
 
-// even counts the queries of the last seconds.
+// even counts the queries of the last seconds. The busiest second is that by any offset.
 func even(queries []source.Query, end time.Time) (f Fleet) {
-	var seconds [looked]int
+	var at []time.Time
 	for _, q := range queries {
-		if ago := int(end.Sub(q.At) / time.Second); ago < looked {
-			seconds[ago]++
-			f.Queries++
+		if end.Sub(q.At) < looked*time.Second {
+			at = append(at, q.At)
 		}
 	}
-	for _, n := range seconds {
-		f.Busiest = max(f.Busiest, n)
+	first := 0
+	for i := range at {
+		for at[i].Sub(at[first]) >= time.Second {
+			first++
+		}
+		f.Busiest = max(f.Busiest, i+1-first)
 	}
-	if f.Queries > 0 {
+	if f.Queries = len(at); f.Queries > 0 {
 		f.Ratio = math.Round(100*float64(f.Busiest)*looked/float64(f.Queries)) / 100
 	}
 	return f
