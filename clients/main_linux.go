@@ -64,6 +64,11 @@ func command() *cli.Command {
 					&cli.StringFlag{Name: "against", Value: "../docs/clients.json", Usage: "`FILE` that measure wrote", Destination: &o.out},
 				},
 			},
+			{
+				Name: "document", Usage: "write the document anew, out of what was measured",
+				Flags:  []cli.Flag{&cli.StringFlag{Name: "out", Value: "../docs", Usage: "`DIR` with clients.json", Destination: &o.out}},
+				Action: func(context.Context, *cli.Command) error { return atlas.Write(o.out, nil) },
+			},
 			{Name: "cell", Hidden: true, Action: inCell},
 		},
 	}

@@ -114,6 +114,12 @@ func Write(dir string, entries []Entry) error {
 	for i, p := range program.All {
 		place[p.Name] = i
 	}
+	for i := range old {
+		old[i].Note = program.Notes[old[i].Client]
+		if p, err := program.ByName(old[i].Client); err == nil {
+			old[i].Title = p.Title
+		}
+	}
 	slices.SortFunc(old, func(a, b Entry) int { return place[a.Client] - place[b.Client] })
 	b, err := json.MarshalIndent(old, "", " ")
 	if err != nil {

@@ -27,4 +27,18 @@ to change.`,
 client starts it again. Its jitter parts a herd in some rounds.`,
 	"node-cacheable-lookup": `For a name that does not exist it asks the resolver of the system as well, four queries on each use.`,
 	"go":                    `It keeps nothing: each connection is a lookup, of A and of AAAA. A cache on the node, and HTTP connections that are kept, are what helps.`,
+	"nscd": `It asks by itself: every 15 s it looks for what has run out, so that a TTL from 1 to 15 is 15 s, and what runs out between two
+looks is asked for at once. A fleet stays in step whatever TTLs it has. It keeps failures for 30 s.`,
+	"python-getaddrinfo": `It is glibc's, and keeps nothing.`,
+	"knot-resolver": `It raises a TTL below 5 to 5, and asks in the second after that. An NXDOMAIN without SOA it keeps for hours: 32768 s
+by its log.`,
+	"pdns-recursor": `A TTL of 0 is 1 s. It keeps a SERVFAIL, a timeout and an NXDOMAIN without SOA for longer than the measurement takes.`,
+	"dnsdist": `It keeps an answer for the least TTL of all sections, and hands out what is left of each. It keeps a SERVFAIL for longer than the
+measurement takes.`,
+	"coredns-cache": `It keeps an answer for 5 s at least, and for the least TTL of all sections, so that a record of another section with
+TTL 7 makes a TTL of 20 one of 7.`,
+	"coredns-stale": `It hands out 0 while it asks for a new answer, which is what storms come from. Its queries in the background go over TCP.`,
+	"systemd-resolved": `It keeps an answer for the least TTL of all sections, and hands out that of the record. It does not keep what a server on
+loopback says unless "CacheFromLocalhost" is set, as here. It asks for a name that does not exist twice.`,
+	"hickory-0.26": `It asks for A and AAAA at once, and over TCP as often as over UDP.`,
 }
