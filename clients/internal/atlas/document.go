@@ -40,7 +40,7 @@ func (e *Entry) fleetVerdict() string {
 		return "cured"
 	case a < 0.75*b:
 		return "helped"
-	case a > 1.25*b:
+	case a > 1.5*b:
 		return "made worse"
 	}
 	return "not moved: its waits are its own"
