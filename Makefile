@@ -1,4 +1,4 @@
-.PHONY: help build build-it-in ttlstorm vet example test race bench cover lint fuzz neighbours soak storm figures million mutants dashboards e2e rootfs image man vuln \
+.PHONY: help build build-it-in ttlstorm vet example test race bench cover lint fuzz neighbours soak storm figures million mutants clients dashboards e2e rootfs image man vuln \
 	release-check release-dry release ci
 
 FUZZTIME ?= 30m
@@ -83,6 +83,10 @@ million: ## a million clients in virtual time
 mutants: ## mutation testing of the rules and the schedule, then of what reads a Corefile
 	$(gremlins) -E '^(arrivals|handover|inner|metadata|metrics|parse|setup|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|rootfs|zonename)/'
 	$(gremlins) -E '^(arrivals|clients|handover|inner|message|metadata|metrics|ring|rule|schedule|setup|smear|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|records|rootfs)/'
+
+clients: ## what real clients do with TTLs, as docs/clients.md (half an hour, and the first time longer; CLIENT=nginx for one)
+	go build -C clients -o ../bin/clients .
+	cd clients && ../bin/clients install $(CLIENT) && ../bin/clients measure -repeats 3 -cells 12 -fleets -out ../docs $(CLIENT)
 
 dashboards: ## dashboard and alerting rules, against a real Prometheus (three minutes)
 	go test -C e2e/monitoring $(RACE) -count=1 -v -timeout 30m ./...

@@ -43,15 +43,18 @@ func modelsCommand() *cli.Command {
 // explain writes models for people.
 func explain(w io.Writer, models []*client.Model) error {
 	for i, m := range models {
-		gap, assumed := "\n", ""
+		gap, assumed, measured := "\n", "", "Not measured"
 		if i == 0 {
 			gap = ""
 		}
 		if m.Assumed != "" {
 			assumed = ". Assumed: " + m.Assumed
 		}
-		if _, err := fmt.Fprintf(w, "%s%s: %s\n   Asks for %s.\n   It %s\n   On a failure it %s\n   Source: %s%s.\n",
-			gap, m.Name, m.Doc, m.Asks, m.TTL, m.Failure, m.Source, assumed); err != nil {
+		if m.Measured != "" {
+			measured = "Measured as " + m.Measured + ", in docs/clients.md"
+		}
+		if _, err := fmt.Fprintf(w, "%s%s: %s\n   Asks for %s.\n   It %s\n   On a failure it %s\n   Source: %s%s.\n   %s.\n",
+			gap, m.Name, m.Doc, m.Asks, m.TTL, m.Failure, m.Source, assumed, measured); err != nil {
 			return err
 		}
 	}

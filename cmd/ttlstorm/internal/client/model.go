@@ -20,6 +20,9 @@ type Model struct {
 	Source  string `json:"source"`  // where that is from
 	Assumed string `json:"assumed"` // of it; empty if nothing is
 
+	// Measured is the client of docs/clients.md that does the same, empty where none was.
+	Measured string `json:"measured"`
+
 	stages  [][]uint16 // types to look up; the next stage is for when all lookups of one fail
 	success func(ttl uint32, r *rand.Rand) time.Duration
 	denial  func(ttl uint32) time.Duration // nil: a negative answer is a failure
@@ -31,8 +34,7 @@ const (
 	linkerdAsks    = "SRV and, where that fails for any reason, A and AAAA of the same name"
 	linkerdAssumed = "the back-off"
 	envoyAsks      = "A, as in an IPv4 cluster"
-	envoyFailure   = "backs off from 5 s to 50 s, of which all is jitter. A negative answer is a failure."
-	envoyAssumed   = "the back-off, and that it does not ask for AAAA"
+	envoyFailure   = "waits for 5 s (dns_refresh_rate), after a negative answer as well."
 )
 
 // Models are all of them.
@@ -58,20 +60,20 @@ var Models = []*Model{
 	{
 		Name: "envoy", Doc: "Envoy with respect_dns_ttl", Asks: envoyAsks,
 		TTL:     "waits for the TTL, and for 5 s (dns_refresh_rate) where that is 0. It has no other floor and no jitter.",
-		Failure: envoyFailure, Source: "Envoy's documentation of clusters", Assumed: envoyAssumed,
-		stages: [][]uint16{{dns.TypeA}}, success: envoy(0), failure: backoff(5*time.Second, 50*time.Second, 1),
+		Failure: envoyFailure, Source: "Envoy's documentation of clusters", Measured: "envoy-strict",
+		stages: [][]uint16{{dns.TypeA}}, success: envoy(0), failure: again(envoy(0)),
 	},
 	{
 		Name: "envoy-jitter", Doc: "the same with the dns_jitter that Istio sets, 100 ms", Asks: envoyAsks,
 		TTL:     "waits for the TTL, or for 5 s (dns_refresh_rate) where that is 0, and for up to 100 ms more. It has no other floor.",
-		Failure: envoyFailure, Source: "Envoy's documentation of clusters; the jitter is Istio's", Assumed: envoyAssumed,
-		stages: [][]uint16{{dns.TypeA}}, success: envoy(100 * time.Millisecond), failure: backoff(5*time.Second, 50*time.Second, 1),
+		Failure: envoyFailure + " The jitter is added.", Source: "Envoy's documentation of clusters; the jitter is Istio's", Measured: "envoy-jitter",
+		stages: [][]uint16{{dns.TypeA}}, success: envoy(100 * time.Millisecond), failure: again(envoy(100 * time.Millisecond)),
 	},
 	{
 		Name: "servicetalk", Doc: "ServiceTalk: TTL within 10 s to 300 s, and up to 4 s more", Asks: "A and AAAA",
 		TTL:     "waits for the TTL, for 10 s at least and 300 s at most, and for up to 4 s more.",
 		Failure: "backs off from 1 s to 30 s, of which all is jitter. A negative answer is a failure.",
-		Source:  "ServiceTalk's DNS client", Assumed: "the types, and the back-off",
+		Source:  "ServiceTalk's DNS client", Assumed: "the types, and the back-off", Measured: "servicetalk",
 		stages: addresses,
 		success: func(ttl uint32, r *rand.Rand) time.Duration {
 			return seconds(min(max(ttl, 10), 300)) + upTo(4*time.Second, r)
@@ -79,10 +81,10 @@ var Models = []*Model{
 		failure: backoff(time.Second, 30*time.Second, 1),
 	},
 	{
-		Name: "stub", Doc: "every 30 s whatever the TTL, as gRPC-Go at most", Asks: "A and AAAA",
+		Name: "stub", Doc: "every 30 s whatever the TTL, as Prometheus", Asks: "A and AAAA",
 		TTL:     "waits for 30 s whatever the TTL. It has no jitter.",
 		Failure: "waits for 30 s, too.",
-		Source:  "gRPC-Go, which resolves every 30 s at most", Assumed: "that it does so always",
+		Source:  "Prometheus, dns_sd_configs; gRPC-Go resolves every 30 s at most", Measured: "prometheus",
 		stages:  addresses,
 		success: func(uint32, *rand.Rand) time.Duration { return 30 * time.Second },
 		failure: func(int, *rand.Rand) time.Duration { return 30 * time.Second },
@@ -125,6 +127,11 @@ func upTo(d time.Duration, r *rand.Rand) time.Duration {
 		return 0
 	}
 	return time.Duration(r.Int64N(int64(d) + 1))
+}
+
+// again waits after a failure as after a success with TTL 0.
+func again(success func(uint32, *rand.Rand) time.Duration) func(int, *rand.Rand) time.Duration {
+	return func(_ int, r *rand.Rand) time.Duration { return success(0, r) }
 }
 
 // backoff doubles from first to last with every failure. The share jitter of

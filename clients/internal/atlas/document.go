@@ -1,0 +1,117 @@
+//go:build linux
+
+package atlas
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/template"
+
+	"github.com/ttlfloor/ttlfloor/clients/internal/source"
+)
+
+// verdict says what *ttlfloor* does for a client.
+func (e *Entry) verdict() string {
+	c := e.Conclusion
+	switch {
+	case e.Error != "":
+		return "not measured"
+	case c.Itself && e.Fleets["with"].Queries > 0 && e.Fleets["without"].Queries > 0:
+		return e.fleetVerdict()
+	case c.Follows && c.Itself:
+		return "cured"
+	case c.Follows:
+		return "helped"
+	case c.Waits[source.TTL30] == eachUse:
+		return "not moved: it keeps nothing"
+	case c.Waits[source.TTL30] == never:
+		return "not moved: it asks once"
+	}
+	return "not moved: its waits are its own"
+}
+
+// fleetVerdict says what became of a fleet.
+func (e *Entry) fleetVerdict() string {
+	before, after := e.Fleets["without"], e.Fleets["with"]
+	b, a := float64(before.Busiest), float64(after.Busiest)
+	switch {
+	case a < b/2 && after.Ratio <= flat:
+		return "cured"
+	case a < 0.75*b:
+		return "helped"
+	case a > 1.5*b:
+		return "made worse"
+	}
+	return "not moved: its waits are its own"
+}
+
+// flat is how even a fleet of 100 is at most that has a schedule, by any offset: TTLs are
+// whole seconds, and clients keep their place within them.
+const flat = 2
+
+// fleet says how even a fleet is.
+func (e *Entry) fleet(treatment string) string {
+	if f, ok := e.Fleets[treatment]; ok && f.Queries > 0 {
+		return fmt.Sprintf("%d, %.1f times", f.Busiest, f.Ratio)
+	}
+	return ""
+}
+
+// Document writes entries as Markdown.
+func Document(w io.Writer, entries []Entry) error { return document.Execute(w, entries) }
+
+var document = template.Must(template.New("clients").Funcs(template.FuncMap{
+	"wait":    func(e Entry, label string) string { return e.Conclusion.Waits[label] },
+	"verdict": func(e Entry) string { return e.verdict() },
+	"fleet":   func(e Entry, treatment string) string { return e.fleet(treatment) },
+	"asks": func(e Entry) string {
+		if e.Conclusion.Itself {
+			return "by itself"
+		}
+		return "on use"
+	},
+	"tcp": func(e Entry) string {
+		if e.Conclusion.TCP {
+			return "yes"
+		}
+		return "no"
+	},
+	"size": func() int { return FleetSize },
+	"line": func(s string) string { return strings.Join(strings.Fields(s), " ") },
+}).Parse(`# What clients do with TTLs
+
+Each row is a measurement of a program as it comes from its registry, against a CoreDNS on the same machine.
+` + "`make clients`" + ` repeats all of them, and ` + "`make clients CLIENT=nginx`" + ` one. A client is used once, left alone for 17 seconds, and
+then used four times a second for 36 seconds. The times are those between two of its lookups.
+
+*Cured* is a client that asks by itself when the TTL has run out, and of which a fleet becomes even. *Helped* is a cache that
+asks when it is used, and so less often, or a fleet that becomes more even. *Not moved* is a client whose waits are not the TTL.
+
+| client | asks | TTL 0 | TTL 1 | TTL 5 | TTL 30 | a change arrives | *ttlfloor* |
+|---|---|---|---|---|---|---|---|
+{{range .}}{{if not .Error}}| {{.Title}} ({{.Version}}) | {{asks .}} | {{wait . "ttl0"}} | {{wait . "ttl1"}} | {{wait . "ttl5"}} | {{wait . "ttl30"}} | {{.Conclusion.Moves}} | {{verdict .}} |
+{{end}}{{end}}
+## Sections, denials and failures
+
+An answer has TTL 20 here, and a record of another section has 7. A denial has a SOA whose TTL and MINIMUM are 5, or none.
+
+| client | additional 7 | authority 7 | NXDOMAIN | without SOA | SERVFAIL | no answer | TCP after a cut answer |
+|---|---|---|---|---|---|---|---|
+{{range .}}{{if not .Error}}| {{.Title}} | {{wait . "additional"}} | {{wait . "authority"}} | {{wait . "nxsoa"}} | {{wait . "nx"}} | {{wait . "failure"}} | {{wait . "drop"}} | {{tcp .}} |
+{{end}}{{end}}
+## Fleets
+
+For each client that asks by itself: {{size}} names with TTL 20 behind *cache*, all resolved from the same moment on. The figures are
+the queries in the busiest second, wherever it begins, and over those of the mean second, in the third minute.
+
+| client | without *ttlfloor* | with ` + "`ttlfloor 20s`" + ` |
+|---|---|---|
+{{range .}}{{if .Fleets}}| {{.Title}} | {{fleet . "without"}} | {{fleet . "with"}} |
+{{end}}{{end}}
+## Notes
+{{range .}}{{if or .Note .Differs}}
+**{{.Title}}.**{{with .Note}} {{line .}}{{end}}{{with .Differs}} The repeats do not agree: {{range $i, $d := .}}{{if $i}}; {{end}}{{$d}}{{end}}.{{end}}
+{{end}}{{end}}{{range .}}{{if .Error}}
+**{{.Title}}** was not measured: {{.Error}}.
+{{end}}{{end}}`))

@@ -1,0 +1,149 @@
+//go:build linux
+
+package atlas
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ttlfloor/ttlfloor/clients/internal/program"
+	"github.com/ttlfloor/ttlfloor/clients/internal/source"
+)
+
+// Entry is what the atlas says of a client.
+type Entry struct {
+	Client     string           `json:"client"`
+	Title      string           `json:"title"`
+	Note       string           `json:"note,omitempty"`
+	Version    string           `json:"version"`
+	Conclusion Conclusion       `json:"conclusion"`
+	Rows       []Row            `json:"rows"` // of the first measurement
+	Repeats    int              `json:"repeats"`
+	Differs    []string         `json:"differs,omitempty"` // what the repeats do not agree in
+	Fleets     map[string]Fleet `json:"fleets,omitempty"`  // by treatment
+	Error      string           `json:"error,omitempty"`
+}
+
+// NewEntry makes an entry of repeated measurements.
+func NewEntry(p *program.Program, results []Result) Entry {
+	e := Entry{Client: p.Name, Title: p.Title, Note: program.Notes[p.Name], Rows: []Row{}}
+	for i := range results {
+		r := &results[i]
+		if len(r.Strays) > 0 && r.Error == "" {
+			r.Error = fmt.Sprintf("it asks others than the server: %v", r.Strays)
+		}
+		if r.Error != "" {
+			e.Error = r.Error
+			continue
+		}
+		c := Conclude(r)
+		if e.Repeats++; e.Repeats == 1 {
+			e.Version, e.Conclusion, e.Rows = r.Version, c, r.Rows
+			continue
+		}
+		e.Differs = append(e.Differs, differ(e.Conclusion, c)...)
+	}
+	slices.Sort(e.Differs)
+	e.Differs = slices.Compact(e.Differs)
+	return e
+}
+
+// retried are the cases in which waits are those between attempts, and so hang on when a use
+// gives up.
+var retried = []string{source.Drop, source.Failure}
+
+// Same compares with the entry of the same client.
+func (e *Entry) Same(known []Entry) error {
+	i := slices.IndexFunc(known, func(k Entry) bool { return k.Client == e.Client })
+	switch {
+	case e.Error != "":
+		return errors.New(e.Error)
+	case i < 0:
+		return errors.New("the document does not have it")
+	case known[i].Error != "":
+		return fmt.Errorf("the document has no measurement of it: %s", known[i].Error)
+	}
+	if d := differ(known[i].Conclusion, e.Conclusion); len(d) > 0 {
+		return fmt.Errorf("the document and this measurement differ in %s", strings.Join(d, "; "))
+	}
+	return nil
+}
+
+// differ lists what two conclusions do not agree in.
+func differ(a, b Conclusion) (what []string) {
+	for _, label := range slices.Sorted(maps.Keys(a.Waits)) {
+		if a.Waits[label] != b.Waits[label] && !slices.Contains(retried, label) {
+			what = append(what, fmt.Sprintf("%s: %s and %s", label, a.Waits[label], b.Waits[label]))
+		}
+	}
+	if a.Itself != b.Itself || a.Follows != b.Follows || a.Floor != b.Floor || a.TCP != b.TCP {
+		what = append(what, "whether it follows TTLs")
+	}
+	return what
+}
+
+// Fail notes why there is no result.
+func (r *Result) Fail(why string) { r.Error = why }
+
+// Write writes entries as clients.json and clients.md of a directory. Those of other
+// clients that are there stay.
+func Write(dir string, entries []Entry) error {
+	path := filepath.Join(dir, "clients.json")
+	old, err := Read(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		i := slices.IndexFunc(old, func(o Entry) bool { return o.Client == e.Client })
+		if i < 0 {
+			old = append(old, e)
+			continue
+		}
+		if e.Fleets == nil {
+			e.Fleets = old[i].Fleets
+		}
+		old[i] = e
+	}
+	place := map[string]int{}
+	for i, p := range program.All {
+		place[p.Name] = i
+	}
+	for i := range old {
+		old[i].Note = program.Notes[old[i].Client]
+		if p, err := program.ByName(old[i].Client); err == nil {
+			old[i].Title = p.Title
+		}
+	}
+	slices.SortFunc(old, func(a, b Entry) int { return place[a.Client] - place[b.Client] })
+	b, err := json.MarshalIndent(old, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil { // #nosec G306 -- a document
+		return err
+	}
+	md, err := os.Create(filepath.Join(dir, "clients.md")) // #nosec G304 -- named by the user
+	if err != nil {
+		return err
+	}
+	defer func() { _ = md.Close() }()
+	return Document(md, old)
+}
+
+// Read reads clients.json, which need not be there.
+func Read(path string) (entries []Entry, err error) {
+	b, err := os.ReadFile(path) // #nosec G304 -- named by the user
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &entries)
+	}
+	return entries, err
+}
