@@ -87,11 +87,11 @@ func list(_ context.Context, c *cli.Command) error {
 // named are the programs that arguments name, all without any.
 func named(c *cli.Command) (programs []*program.Program, err error) {
 	for _, name := range c.Args().Slice() {
-		p, err := program.ByName(name)
+		found, err := program.ByName(name)
 		if err != nil {
 			return nil, err
 		}
-		programs = append(programs, p)
+		programs = append(programs, found...)
 	}
 	if len(programs) == 0 {
 		programs = program.All
@@ -264,10 +264,11 @@ func inCell(ctx context.Context, c *cli.Command) error {
 	if !ok || len(args) != 3 {
 		return errors.New("this command is for clients itself")
 	}
-	p, err := program.ByName(args[1])
+	found, err := program.ByName(args[1])
 	if err != nil {
 		return err
 	}
+	p := found[0]
 	if err := cell.Enter(dir); err != nil {
 		return err
 	}

@@ -122,6 +122,15 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestByName has a program by its name, and all of its settings by a part of that.
+func TestByName(t *testing.T) {
+	for name, want := range map[string]int{"nginx": 1, "nginx-valid": 1, "envoy": 5, "hickory": 2, "envoy-": 0, "": 0, "n": 0} {
+		if found, err := program.ByName(name); len(found) != want || (err == nil) != (want > 0) {
+			t.Errorf("%q: %d programs, want %d: %v", name, len(found), want, err)
+		}
+	}
+}
+
 // TestInstalls has one that cannot be installed named, and the others installed.
 func TestInstalls(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())

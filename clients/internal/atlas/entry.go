@@ -116,8 +116,8 @@ func Write(dir string, entries []Entry) error {
 	}
 	for i := range old {
 		old[i].Note = program.Notes[old[i].Client]
-		if p, err := program.ByName(old[i].Client); err == nil {
-			old[i].Title = p.Title
+		if found, err := program.ByName(old[i].Client); err == nil {
+			old[i].Title = found[0].Title
 		}
 	}
 	slices.SortFunc(old, func(a, b Entry) int { return place[a.Client] - place[b.Client] })

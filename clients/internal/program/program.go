@@ -56,16 +56,23 @@ func register(p *Program) *Program {
 	return p
 }
 
-// ByName returns one of All.
-func ByName(name string) (*Program, error) {
+// ByName returns the one of All with a name, or those that are the same program with other
+// settings, as envoy-strict and envoy-logical are for "envoy".
+func ByName(name string) (found []*Program, err error) {
 	names := make([]string, 0, len(All))
 	for _, p := range All {
 		if p.Name == name {
-			return p, nil
+			return []*Program{p}, nil
+		}
+		if name != "" && strings.HasPrefix(p.Name, name+"-") {
+			found = append(found, p)
 		}
 		names = append(names, p.Name)
 	}
-	return nil, fmt.Errorf("client %q: there is none; accepted are %s", name, strings.Join(names, ", "))
+	if len(found) == 0 {
+		return nil, fmt.Errorf("client %q: there is none; accepted are %s", name, strings.Join(names, ", "))
+	}
+	return found, nil
 }
 
 // Names are those of the cases that a program can have.
