@@ -18,6 +18,7 @@ import (
 	"github.com/coredns/coredns/plugin"
 	_ "github.com/coredns/coredns/plugin/bind" // what the Corefile has
 	_ "github.com/coredns/coredns/plugin/cache"
+
 	"github.com/miekg/dns"
 	_ "github.com/ttlfloor/ttlfloor" // of fleets
 	"github.com/ttlfloor/ttlfloor/internal/chain"

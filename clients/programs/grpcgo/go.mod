@@ -1,4 +1,4 @@
-module github.com/ttlfloor/ttlfloor/clients/programs/grpc-go
+module github.com/ttlfloor/ttlfloor/clients/programs/grpcgo
 
 go 1.26.0
 
