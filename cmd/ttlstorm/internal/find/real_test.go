@@ -150,6 +150,9 @@ func TestRealHerds(t *testing.T) {
 					if math.Abs(n.Period.Seconds()/tt.period.Seconds()-1) > 0.05 {
 						t.Errorf("a period of %v, want %v", n.Period, tt.period)
 					}
+					if n.Ended != 0 {
+						t.Errorf("it ended %v before the end", n.Ended)
+					}
 					if !n.Cure || n.Known != ttls {
 						t.Errorf("cure %t, known %t: %s", n.Cure, n.Known, n.Why)
 					}
@@ -307,6 +310,7 @@ func TestStormsSeenAnyhow(t *testing.T) {
 		{name: "far out of order", clients: 3, trip: func(c *crowd) time.Duration { return 10*time.Millisecond + c.upTo(time.Millisecond) }, shuffle: 50 * time.Millisecond},
 		{name: "ten behind one address", clients: 10, trip: func(c *crowd) time.Duration { return 5*time.Millisecond + c.upTo(time.Millisecond) }, took: 0.8, one: true},
 		{name: "whole seconds", clients: 3, trip: func(c *crowd) time.Duration { return 10*time.Millisecond + c.upTo(time.Millisecond) }, whole: true},
+		{name: "whole seconds, and a slower server", clients: 3, trip: func(c *crowd) time.Duration { return 50*time.Millisecond + c.upTo(5*time.Millisecond) }, whole: true},
 		{name: "round trips of all lengths", clients: 1, trip: func(c *crowd) time.Duration {
 			return time.Duration(20e6 * math.Exp(c.r.NormFloat64()))
 		}},
@@ -380,6 +384,56 @@ func TestHerdsThatEnd(t *testing.T) {
 		n := r.of(Herd, name)
 		if n == nil || len(r.Findings) != 1 || n.Clients < 95 || n.Clients > 105 || left > 0 && n.Ended.Round(time.Minute) != 5*time.Minute {
 			t.Errorf("%d left: %+v", left, r.Findings)
+		}
+	}
+}
+
+// TestHerdsThatShrink has a herd that becomes a small one: what it was is what harms.
+func TestHerdsThatShrink(t *testing.T) {
+	const name = "herd.shop.svc.cluster.local."
+	c := newCrowd(1, 10*time.Minute)
+	c.from(name, 170, 0, time.Second, 5*time.Minute, 30*time.Second)
+	c.from(name, 30, 0, time.Second, time.Hour, 30*time.Second)
+	r := reportOf(c, false)
+	if n := r.of(Herd, name); n == nil || len(r.Findings) != 1 || n.Clients != 200 || n.Ended.Round(time.Minute) != 5*time.Minute {
+		t.Errorf("%+v", r.Findings)
+	}
+}
+
+// TestHerdsInStep has two herds of one name whose rounds meet: who comes three times as often
+// is not one of those who come with it.
+func TestHerdsInStep(t *testing.T) {
+	const name = "herd.shop.svc.cluster.local."
+	for _, n := range [][2]int{{100, 60}, {60, 100}} {
+		c := newCrowd(1, 10*time.Minute)
+		c.from(name, n[0], 0, time.Second, time.Hour, 30*time.Second)
+		c.from(name, n[1], 0, time.Second, time.Hour, 10*time.Second)
+		r := reportOf(c, false)
+		got := map[time.Duration]int{}
+		for _, f := range r.Findings {
+			got[f.Period.Round(time.Second)] = f.Clients
+		}
+		if len(r.Findings) != 2 || got[30*time.Second] != n[0] || got[10*time.Second] != n[1] {
+			t.Errorf("%v, want %v", got, n)
+		}
+	}
+}
+
+// TestJobs has a job of twenty lookups every ten seconds. Where TTLs are seen, which it does not
+// keep, it is no herd.
+func TestJobs(t *testing.T) {
+	for ttls, want := range map[bool]int{false: 1, true: 0} {
+		c := newCrowd(6, 5*time.Minute)
+		n := 0
+		c.add(actor{at: 0, from: c.host(), name: "a.shop.svc.cluster.local.", ttl: 30, wait: func(time.Duration) time.Duration {
+			if n++; n%20 == 0 {
+				return 10 * time.Second
+			}
+			return 5 * time.Millisecond
+		}})
+		r := reportOf(c, ttls)
+		if len(r.Findings) != want || want > 0 && r.Findings[0].If == "" {
+			t.Errorf("TTLs %t: %+v", ttls, r.Findings)
 		}
 	}
 }

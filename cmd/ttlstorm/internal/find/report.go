@@ -173,7 +173,7 @@ func (f *Finder) judge(q *question, floor int) (out []Finding, groups []group) {
 	groups = q.groups(f)
 	herds := len(out)
 	for i := range groups {
-		if n, ok := f.herd(q, &groups[i], groups); ok && !repeats(out[herds:], n.Period) {
+		if n, ok := f.herd(q, &groups[i], groups); ok {
 			out = append(out, n)
 		}
 	}
@@ -186,12 +186,6 @@ func (f *Finder) judge(q *question, floor int) (out []Finding, groups []group) {
 		}
 	}
 	return out, groups
-}
-
-// repeats tells whether a period is a multiple of that of a herd, some of whose clients seem
-// to come less often.
-func repeats(herds []Finding, period time.Duration) bool {
-	return slices.ContainsFunc(herds, func(n Finding) bool { return multiple(float64(period), float64(n.Period), 0.1) })
 }
 
 func (f *Finder) finding(q *question, kind Kind) Finding {

@@ -68,6 +68,44 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestRulesIf has a rule for several findings that helps only under a condition where all of
+// them have one.
+func TestRulesIf(t *testing.T) {
+	finding := func(name, condition string) Finding {
+		return Finding{Cure: true, If: condition, Question: Question{Name: name + ".linkerd.svc.cluster.local."}}
+	}
+	for _, tt := range []struct {
+		findings []Finding
+		want     string
+	}{
+		{[]Finding{finding("a", "so")}, "so"},
+		{[]Finding{finding("a", "so"), finding("b", "")}, ""},
+		{[]Finding{finding("a", ""), finding("b", "so")}, ""},
+		{[]Finding{finding("a", "so"), finding("b", "or so")}, "so"},
+	} {
+		r := Report{Findings: tt.findings}
+		if r.advise(30); len(r.Rules) != 1 || r.Rules[0].If != tt.want {
+			t.Errorf("%+v: %+v", tt.findings, r.Rules)
+		}
+	}
+}
+
+// TestMostOfAll has a report without a finding name what takes most of the queries.
+func TestMostOfAll(t *testing.T) {
+	for other, want := range map[int]bool{200: true, 2000: false} {
+		c := newCrowd(1, 10*time.Minute)
+		c.independent("a.shop.svc.cluster.local.", 20, 10*time.Second)
+		for range 10 {
+			c.oneShot(c.name(), float64(other)/6000)
+		}
+		r := reportOf(c, false)
+		var text bytes.Buffer
+		if err := r.Text(&text); err != nil || strings.Contains(text.String(), "Yet a.shop.svc.cluster.local. has") != want {
+			t.Errorf("%v\n%s", err, &text)
+		}
+	}
+}
+
 // fleets is a crowd with a herd of 200 every 30 s and a storm of three.
 func fleets() *crowd {
 	c := newCrowd(3, 5*time.Minute)
