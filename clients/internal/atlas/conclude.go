@@ -17,6 +17,7 @@ type Conclusion struct {
 	Waits   map[string]string `json:"waits"`     // by case: until it asks again
 	Follows bool              `json:"follows"`   // it waits for the TTL
 	Floor   int               `json:"floor"`     // least wait in seconds of one that follows TTLs, 0 for none
+	Ceiling int               `json:"ceiling"`   // greatest TTL in seconds that it hands out for one of a week, 0 if it hands out none
 	TCP     bool              `json:"tcp"`       // it asks over TCP where an answer is cut
 	Moves   string            `json:"moves"`     // until a use has an answer that changed
 }
@@ -49,6 +50,10 @@ func Conclude(r *Result) Conclusion {
 		row := &r.Rows[i]
 		c.Waits[row.Case] = row.wait(c.Itself, r.jittery())
 		switch row.Case {
+		case source.Week:
+			if len(row.Got) == 2 {
+				c.Ceiling = row.Got[1]
+			}
 		case source.Cut:
 			c.TCP = row.TCP > 0
 		case source.Moves:

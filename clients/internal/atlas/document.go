@@ -36,7 +36,7 @@ func (e *Entry) fleetVerdict() string {
 	before, after := e.Fleets["without"], e.Fleets["with"]
 	b, a := float64(before.Busiest), float64(after.Busiest)
 	switch {
-	case a < b/2 && after.Ratio <= flat:
+	case a < b/2 && after.calendar() <= flat:
 		return "cured"
 	case a < 0.75*b:
 		return "helped"
@@ -46,16 +46,31 @@ func (e *Entry) fleetVerdict() string {
 	return "not moved: its waits are its own"
 }
 
-// flat is how even a fleet of 100 is at most that has a schedule, by any offset: TTLs are
-// whole seconds, and clients keep their place within them.
+// flat is how many times the mean second the busiest of the calendar has at most of a fleet of
+// 100 that has a schedule.
 const flat = 2
+
+// calendar is how many times the mean second the busiest of the calendar has.
+func (f Fleet) calendar() float64 { return float64(f.Second) * looked / float64(f.Queries) }
 
 // fleet says how even a fleet is.
 func (e *Entry) fleet(treatment string) string {
 	if f, ok := e.Fleets[treatment]; ok && f.Queries > 0 {
-		return fmt.Sprintf("%d, %.1f times", f.Busiest, f.Ratio)
+		return fmt.Sprintf("%d, %d | %.1f", f.Second, f.Busiest, f.Ratio)
 	}
-	return ""
+	return " | "
+}
+
+// ceiling says what a cache hands out for a TTL of a week.
+func (e *Entry) ceiling() string {
+	switch c := e.Conclusion.Ceiling; c {
+	case 0:
+		return ""
+	case source.WeekTTL:
+		return "a week"
+	default:
+		return fmt.Sprintf("%d s", c)
+	}
 }
 
 // Document writes entries as Markdown.
@@ -65,6 +80,7 @@ var document = template.Must(template.New("clients").Funcs(template.FuncMap{
 	"wait":    func(e Entry, label string) string { return e.Conclusion.Waits[label] },
 	"verdict": func(e Entry) string { return e.verdict() },
 	"fleet":   func(e Entry, treatment string) string { return e.fleet(treatment) },
+	"ceiling": func(e Entry) string { return e.ceiling() },
 	"asks": func(e Entry) string {
 		if e.Conclusion.Itself {
 			return "by itself"
@@ -95,18 +111,20 @@ asks when it is used, and so less often, or a fleet that becomes more even. *Not
 ## Sections, denials and failures
 
 An answer has TTL 20 here, and a record of another section has 7. A denial has a SOA whose TTL and MINIMUM are 5, or none.
+The last column is the greatest TTL that a cache hands out for one of a week.
 
-| client | additional 7 | authority 7 | NXDOMAIN | without SOA | SERVFAIL | no answer | TCP after a cut answer |
-|---|---|---|---|---|---|---|---|
-{{range .}}{{if not .Error}}| {{.Title}} | {{wait . "additional"}} | {{wait . "authority"}} | {{wait . "nxsoa"}} | {{wait . "nx"}} | {{wait . "failure"}} | {{wait . "drop"}} | {{tcp .}} |
+| client | additional 7 | authority 7 | NXDOMAIN | without SOA | SERVFAIL | no answer | TCP after a cut answer | a week |
+|---|---|---|---|---|---|---|---|---|
+{{range .}}{{if not .Error}}| {{.Title}} | {{wait . "additional"}} | {{wait . "authority"}} | {{wait . "nxsoa"}} | {{wait . "nx"}} | {{wait . "failure"}} | {{wait . "drop"}} | {{tcp .}} | {{ceiling .}} |
 {{end}}{{end}}
 ## Fleets
 
 For each client that asks by itself: {{size}} names with TTL 20 behind *cache*, all resolved from the same moment on. The figures are
-the queries in the busiest second, wherever it begins, and over those of the mean second, in the third minute.
+of the third minute: the queries in the busiest second of the calendar, and in the busiest wherever it begins; and how many times the
+mean second the latter is. TTLs are whole seconds, so that a client keeps its place within the second.
 
-| client | without *ttlfloor* | with ` + "`ttlfloor 20s`" + ` |
-|---|---|---|
+| client | without *ttlfloor* | times the mean | with ` + "`ttlfloor 20s`" + ` | times the mean |
+|---|---|---|---|---|
 {{range .}}{{if .Fleets}}| {{.Title}} | {{fleet . "without"}} | {{fleet . "with"}} |
 {{end}}{{end}}
 ## Notes

@@ -41,7 +41,7 @@ func TestDocument(t *testing.T) {
 // TestVerdict has what becomes of clients.
 func TestVerdict(t *testing.T) {
 	fleets := func(before, after int, ratio float64) map[string]Fleet {
-		return map[string]Fleet{"without": {Queries: 300, Busiest: before, Ratio: 20}, "with": {Queries: 230, Busiest: after, Ratio: ratio}}
+		return map[string]Fleet{"without": {Queries: 300, Busiest: before, Ratio: 20}, "with": {Queries: 240, Second: int(4 * ratio), Busiest: after, Ratio: 3}}
 	}
 	for _, tt := range []struct {
 		name string

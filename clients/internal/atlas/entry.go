@@ -82,7 +82,7 @@ func differ(a, b Conclusion) (what []string) {
 			what = append(what, fmt.Sprintf("%s: %s and %s", label, a.Waits[label], b.Waits[label]))
 		}
 	}
-	if a.Itself != b.Itself || a.Follows != b.Follows || a.Floor != b.Floor || a.TCP != b.TCP {
+	if a.Itself != b.Itself || a.Follows != b.Follows || a.Floor != b.Floor || a.Ceiling != b.Ceiling || a.TCP != b.TCP {
 		what = append(what, "whether it follows TTLs")
 	}
 	return what

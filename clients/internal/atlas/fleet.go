@@ -29,8 +29,9 @@ var With = map[string][]string{
 // Fleet is how even the queries of a fleet are at the end.
 type Fleet struct {
 	Queries int     `json:"queries"`
-	Busiest int     `json:"busiest_second"` // by any offset
-	Ratio   float64 `json:"busiest_over_mean"`
+	Second  int     `json:"busiest_second"`     // of the calendar
+	Busiest int     `json:"busiest_any_offset"` // of all seconds, wherever they begin
+	Ratio   float64 `json:"busiest_over_mean"`  // of the latter
 }
 
 // MeasureFleet measures a fleet in this cell.
@@ -57,7 +58,7 @@ func MeasureFleet(ctx context.Context, p *program.Program, dir, installed, treat
 	return even(server.Queries(), time.Now()), ctx.Err()
 }
 
-// even counts the queries of the last seconds. The busiest second is that by any offset.
+// even counts the queries of the last seconds.
 func even(queries []source.Query, end time.Time) (f Fleet) {
 	var at []time.Time
 	for _, q := range queries {
@@ -66,7 +67,10 @@ func even(queries []source.Query, end time.Time) (f Fleet) {
 		}
 	}
 	first := 0
+	seconds := map[int64]int{}
 	for i := range at {
+		seconds[at[i].Unix()]++
+		f.Second = max(f.Second, seconds[at[i].Unix()])
 		for at[i].Sub(at[first]) >= time.Second {
 			first++
 		}

@@ -35,11 +35,15 @@ const (
 	Drop       = "drop"
 	Cut        = "cut"
 	Moves      = "moves"
+	Week       = "week"
 )
 
 const (
 	moves     = 11 * time.Second // after which the answer of Moves is another address
 	high, low = 20, 7            // TTLs of the cases of sections
+
+	// WeekTTL is the TTL of Week, in seconds.
+	WeekTTL = 7 * 24 * 60 * 60
 )
 
 // Cases are all of them.
@@ -64,6 +68,7 @@ var Cases = []Case{
 	{Failure, "SERVFAIL", func(m *dns.Msg, _ dns.Question, _ time.Duration) { m.Rcode = dns.RcodeServerFailure }},
 	{Drop, "no answer", nil},
 	{Cut, "TC over UDP, TTL 5 over TCP", positive(5)},
+	{Week, "TTL of a week", positive(WeekTTL)},
 	{Moves, "TTL 5, another address every 11 s", positive(5)},
 }
 
