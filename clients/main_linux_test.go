@@ -28,7 +28,7 @@ var fakes = []struct {
 		return nil, errors.New("no such option")
 	}}, "fake-does-not-start does not start: no such option"},
 	{program.Program{Name: "fake-hangs", Start: func(_ *program.Cell) (program.Use, error) {
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // it is killed before that
 		return nil, nil
 	}}, "killed"},
 	{program.Program{Name: "fake-ends", Start: func(_ *program.Cell) (program.Use, error) {
