@@ -15,7 +15,7 @@ a TTL of 1. There is no floor: for a TTL of 1 it asks once a second for ever, us
 	"envoy-jitter":  `"dns_jitter" adds up to 0.1 s to each wait. After two minutes nearly all of a hundred still come within one second.`,
 	"envoy-default": `Without "respect_dns_ttl" it asks every 5 s. Set "respect_dns_ttl", or a longer "dns_refresh_rate".`,
 	"envoy-getaddrinfo": `This resolver is not told a TTL. It takes 60 s for all of them, so that "respect_dns_ttl" has no effect. It
-repeats a SERVFAIL without a pause, some ten thousand times a second; set "num_retries".`,
+repeats a SERVFAIL without a pause, so that this case is left out; set "num_retries".`,
 	"prometheus": `"refresh_interval" is 30 s, and TTLs do not count.`,
 	"grpc-go": `It resolves a name again when a connection ends, at most every 30 s. With connections that stay it never asks again,
 and never hears of a change.`,
@@ -30,8 +30,8 @@ client starts it again. Its jitter alone makes a herd less sharp within two minu
 	"nscd": `It asks by itself: every 15 s it looks for what has run out, so that a TTL from 1 to 15 is 15 s, and what runs out between two
 looks is asked for at once. A fleet stays in step whatever TTLs it has. It keeps failures for 30 s.`,
 	"python-getaddrinfo": `It is glibc's, and keeps nothing.`,
-	"knot-resolver": `It raises a TTL below 5 to 5, and asks in the second after that. An NXDOMAIN without SOA it keeps for hours: 32768 s
-by its log.`,
+	"knot-resolver": `It raises a TTL below 5 to 5, and asks in the second after that. An NXDOMAIN without SOA it keeps for longer than the
+measurement takes.`,
 	"pdns-recursor": `A TTL of 0 is 1 s. It keeps a SERVFAIL, a timeout and an NXDOMAIN without SOA for longer than the measurement takes.`,
 	"dnsdist": `It keeps an answer for the least TTL of all sections, and hands out what is left of each. It keeps a SERVFAIL for longer than the
 measurement takes.`,
