@@ -45,7 +45,7 @@ var fakes = []struct {
 		return nothing, err
 	}}, "it asks others than the server: [192.0.2.1]"},
 	{program.Program{Name: "fake-leaves-a-process", Start: func(c *program.Cell) (program.Use, error) {
-		_, err := c.Run("setsid", "sleep", mark)
+		_, err := c.Run("sh", "-c", "setsid sleep "+mark+" > /dev/null 2>&1 &") // a daemon, whose parent is gone
 		return nothing, err
 	}}, ""},
 	{program.Program{Name: "fake-asks", Start: func(_ *program.Cell) (program.Use, error) {
