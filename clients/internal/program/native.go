@@ -49,13 +49,13 @@ var _ = register(&Program{
 })
 
 var _ = register(&Program{
-	Name: "hickory-0.25", Title: "hickory-resolver", Version: crate("hickory-resolver"),
+	Name: "hickory-0.25", Title: "hickory-resolver", Packages: []string{"gcc", "libc6-dev"}, Tools: rust, Version: crate("hickory-resolver"),
 	Install: cargo("hickory-0.25"),
 	Start:   func(c *Cell) (Use, error) { return driver(c, c.Installed+cargoDriver) },
 })
 
 var _ = register(&Program{
-	Name: "hickory-0.26", Title: "hickory-resolver", Version: crate("hickory-resolver"),
+	Name: "hickory-0.26", Title: "hickory-resolver", Packages: []string{"gcc", "libc6-dev"}, Tools: rust, Version: crate("hickory-resolver"),
 	Install: cargo("hickory-0.26"),
 	Start:   func(c *Cell) (Use, error) { return driver(c, c.Installed+cargoDriver) },
 })
@@ -67,6 +67,9 @@ func compile(folder string, flags ...string) func(ctx context.Context, dir strin
 		return run(ctx, filepath.Join("programs", folder), args...)
 	}
 }
+
+// rust is Debian's newest, for where there is none.
+var rust = map[string]string{"cargo": "cargo-web"}
 
 // cargoDriver is where cargo puts the driver.
 const cargoDriver = "/target/release/driver"

@@ -22,7 +22,7 @@ const cacheableLookup = "7.0.0"
 
 var _ = register(&Program{
 	Name: "node-cacheable-lookup", Title: "cacheable-lookup for Node.js",
-	Packages: []string{"nodejs"}, Version: []string{"node", "--print", "require('{dir}/" + cacheableLookup + "/node_modules/cacheable-lookup/package.json').version"},
+	Packages: []string{"nodejs"}, Tools: map[string]string{"npm": "npm"}, Version: []string{"node", "--print", "require('{dir}/" + cacheableLookup + "/node_modules/cacheable-lookup/package.json').version"},
 	Install: func(ctx context.Context, dir string) error {
 		dir = filepath.Join(dir, cacheableLookup)
 		if err := copied("cacheable-lookup", "driver.mjs", "package.json", "package-lock.json")(ctx, dir); err != nil {

@@ -22,12 +22,13 @@ import (
 
 // Program is a client as it comes.
 type Program struct {
-	Name     string        // in commands
-	Title    string        // in documents
-	Packages []string      // of Debian, which have all that it needs
-	Only     []string      // labels of the cases that it can have; all if empty
-	Longer   time.Duration // that it is used for, where its waits are long
-	Version  []string      // a command that prints it
+	Name     string            // in commands
+	Title    string            // in documents
+	Packages []string          // of Debian, which have all that it needs
+	Tools    map[string]string // commands that it needs as well, and the packages to have them from where they are missing
+	Only     []string          // labels of the cases that it can have; all if empty
+	Longer   time.Duration     // that it is used for, where its waits are long
+	Version  []string          // a command that prints it
 
 	// Install gets what Debian does not have, once. dir is there from then on.
 	Install func(ctx context.Context, dir string) error
@@ -168,8 +169,14 @@ func Backends() (stop func(), err error) {
 
 // Get installs the program. What there is already stays.
 func (p *Program) Get(ctx context.Context, dir string, log io.Writer) error {
-	if len(p.Packages) > 0 {
-		if err := apt(ctx, log, p.Packages...); err != nil {
+	packages := slices.Clone(p.Packages)
+	for tool, from := range p.Tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			packages = append(packages, from)
+		}
+	}
+	if len(packages) > 0 {
+		if err := apt(ctx, log, packages...); err != nil {
 			return err
 		}
 	}
