@@ -86,7 +86,8 @@ mutants: ## mutation testing of the rules and the schedule, then of what reads a
 
 clients: ## what real clients do with TTLs, as docs/clients.md (half an hour, and the first time longer; CLIENT=nginx for one)
 	go build -C clients -o ../bin/clients .
-	cd clients && ../bin/clients install $(CLIENT) && ../bin/clients measure -repeats 3 -cells 12 -fleets -out ../docs $(CLIENT)
+	cd clients && { ../bin/clients install $(CLIENT); got=$$?; \
+	    ../bin/clients measure -repeats 3 -cells 12 -fleets -out ../docs $(CLIENT) && exit $$got; }
 
 dashboards: ## dashboard and alerting rules, against a real Prometheus (three minutes)
 	go test -C e2e/monitoring $(RACE) -count=1 -v -timeout 30m ./...
