@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ttlfloor/ttlfloor/e2e/internal/process"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
@@ -22,7 +23,7 @@ var plane *controlPlane
 // controlPlane is etcd and kube-apiserver on loopback.
 type controlPlane struct {
 	dir        string
-	etcd, api  *process
+	etcd, api  *process.Process
 	etcdURL    string
 	port       int
 	kubeconfig string // of the administrator
@@ -43,7 +44,7 @@ func startControlPlane(dir string) (*controlPlane, error) {
 	c.etcdURL = "http://" + local(freePort())
 	peers := "http://" + local(freePort())
 	var err error
-	c.etcd, err = start("etcd", etcdProgram, nil, "--name=e2e", "--data-dir="+c.path("etcd"), "--unsafe-no-fsync", "--log-level=warn",
+	c.etcd, err = process.Start("etcd", etcdProgram, nil, "--name=e2e", "--data-dir="+c.path("etcd"), "--unsafe-no-fsync", "--log-level=warn",
 		"--listen-client-urls="+c.etcdURL, "--advertise-client-urls="+c.etcdURL,
 		"--listen-peer-urls="+peers, "--initial-advertise-peer-urls="+peers, "--initial-cluster=e2e="+peers)
 	if err != nil {
@@ -61,7 +62,7 @@ func (c *controlPlane) path(name string) string { return filepath.Join(c.dir, na
 // has the port, the certificate and the keys that it had.
 func (c *controlPlane) startAPI() error {
 	var err error
-	c.api, err = start("kube-apiserver", apiServerProgram, nil,
+	c.api, err = process.Start("kube-apiserver", apiServerProgram, nil,
 		"--etcd-servers="+c.etcdURL,
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", c.port), "--cert-dir="+c.path("certificates"),
 		"--endpoint-reconciler-type=none",
@@ -73,8 +74,8 @@ func (c *controlPlane) startAPI() error {
 	if err != nil {
 		return err
 	}
-	return poll(patience, func() error {
-		if c.api.exited() {
+	return process.Poll(patience, func() error {
+		if c.api.Exited() {
 			return errors.New("kube-apiserver has exited")
 		}
 		if c.admin == nil {
@@ -117,18 +118,18 @@ func (c *controlPlane) writeKubeconfig(path string, port int, token string) erro
 
 // stop ends both.
 func (c *controlPlane) stop() {
-	for _, p := range []*process{c.api, c.etcd} {
+	for _, p := range []*process.Process{c.api, c.etcd} {
 		if p != nil {
-			p.kill()
+			p.Kill()
 		}
 	}
 }
 
 // show writes the ends of their logs.
 func (c *controlPlane) show() {
-	for _, p := range []*process{c.etcd, c.api} {
+	for _, p := range []*process.Process{c.etcd, c.api} {
 		if p != nil {
-			fmt.Fprintf(os.Stderr, "the end of what %s wrote:\n%s\n", p.name, p.output.lines(40))
+			fmt.Fprintf(os.Stderr, "the end of what %s wrote:\n%s\n", p.Name, p.Output.Lines(40))
 		}
 	}
 }

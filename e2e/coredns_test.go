@@ -11,11 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/ttlfloor/ttlfloor/e2e/internal/process"
 )
 
 // pod is a CoreDNS process that was started as the Deployment starts it.
 type pod struct {
-	*process
+	*process.Process
 	place    place
 	dns      string // its address
 	dir      string // where its ConfigMap is laid out
@@ -34,12 +36,12 @@ func startPodAt(t *testing.T, program, corefile string, at place, env ...string)
 	p := &pod{dir: t.TempDir(), place: at, dns: local(at.dns)}
 	p.layOut(t, corefile)
 	var err error
-	if p.process, err = start(filepath.Base(program), program, env, "-conf", filepath.Join(p.dir, "Corefile")); err != nil {
+	if p.Process, err = process.Start(filepath.Base(program), program, env, "-conf", filepath.Join(p.dir, "Corefile")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.kill()
-		p.showIfFailed(t)
+		p.Kill()
+		p.ShowIfFailed(t)
 	})
 	return p
 }
@@ -104,8 +106,8 @@ func (p *pod) healthy(t *testing.T) {
 func (p *pod) waitReady(t *testing.T) {
 	t.Helper()
 	eventually(t, patience, func() error {
-		if p.exited() {
-			t.Fatalf("it has exited: %v", p.err)
+		if p.Exited() {
+			t.Fatalf("it has exited: %v", p.Err())
 		}
 		code, body, err := p.readyStatus()
 		if err == nil && code != http.StatusOK {
@@ -126,7 +128,7 @@ func (p *pod) waitReady(t *testing.T) {
 func (p *pod) waitFor(t *testing.T, text string, n int) {
 	t.Helper()
 	eventually(t, patience, func() error {
-		if got := strings.Count(p.output.String(), text); got < n {
+		if got := strings.Count(p.Output.String(), text); got < n {
 			return fmt.Errorf("it has written %q %d times, want %d", text, got, n)
 		}
 		return nil

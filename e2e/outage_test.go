@@ -26,7 +26,7 @@ func TestAPIServerRestart(t *testing.T) {
 	p := startReady(t, coreDNSProgram, deployment(t).corefile(t))
 	l := startLoad(t, behind(p), questions...)
 	l.more(t, 200)
-	plane.api.kill()
+	plane.api.Kill()
 	l.more(t, 500)
 	// Nobody has asked for this name yet, so it comes from no cache.
 	fresh := mesh[2]
@@ -83,7 +83,7 @@ func TestNoAPIServer(t *testing.T) {
 	p.waitFor(t, unsynced, 1)
 
 	// The log does not grow with the queries, but for retries now and then.
-	lines := func() int { return strings.Count(p.output.String(), "\n") }
+	lines := func() int { return strings.Count(p.Output.String(), "\n") }
 	const asked = 500
 	before, begin := lines(), time.Now()
 	for range asked {
@@ -97,7 +97,7 @@ func TestNoAPIServer(t *testing.T) {
 		t.Logf("%d lines while %d queries were answered in %v", grown, asked, time.Since(begin).Round(time.Millisecond))
 	}
 	notReady()
-	if n := strings.Count(p.output.String(), unsynced); n != 1 {
+	if n := strings.Count(p.Output.String(), unsynced); n != 1 {
 		t.Errorf("it says %q %d times, want once", unsynced, n)
 	}
 

@@ -81,7 +81,7 @@ func TestRights(t *testing.T) {
 			insideTheRule(t, ask(t, p.dns, policy, dns.TypeSRV))
 			for _, bad := range []string{"forbidden", "[ERROR]", "[WARNING]"} {
 				// On a machine that is busy it may take longer than the plugin waits.
-				out := strings.ReplaceAll(p.output.String(), "[WARNING] plugin/kubernetes: starting server with unsynced", "")
+				out := strings.ReplaceAll(p.Output.String(), "[WARNING] plugin/kubernetes: starting server with unsynced", "")
 				if strings.Contains(out, bad) {
 					t.Errorf("it says %q:\n%s", bad, out)
 				}
@@ -118,7 +118,7 @@ func TestRights(t *testing.T) {
 				p.waitReady(t)
 			}
 			code, body, err := p.readyStatus()
-			for line := range strings.Lines(p.output.String()) {
+			for line := range strings.Lines(p.Output.String()) {
 				if strings.Contains(line, c.says) {
 					t.Logf("ready: %d %q; an operator sees: %s", code, body, line)
 					break

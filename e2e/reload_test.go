@@ -83,11 +83,11 @@ func TestConfigMapChanges(t *testing.T) {
 		good(change(t, original, rule, "\n    ttlfloor 40s linkerd.svc.cluster.local\n"), 40)
 		t.Run(c.name, func(t *testing.T) {
 			bads++
-			begin := len(p.output.String())
+			begin := len(p.Output.String())
 			broken := change(t, original, rule, c.rule)
 			p.layOut(t, d.set(t, broken))
 			p.waitFor(t, "Corefile changed but reload failed", bads)
-			said := p.output.String()[begin:]
+			said := p.Output.String()[begin:]
 			line := ""
 			for text := range strings.Lines(said) {
 				if strings.Contains(text, "reload failed") {
@@ -128,15 +128,15 @@ func TestBrokenAtStart(t *testing.T) {
 			t.Parallel()
 			p := startPod(t, c.program, c.corefile, plane.kubeconfig)
 			eventually(t, patience, func() error {
-				if !p.exited() {
-					return fmt.Errorf("%s has not exited", p.name)
+				if !p.Exited() {
+					return fmt.Errorf("%s has not exited", p.Name)
 				}
 				return nil
 			})
-			out := p.output.String()
+			out := p.Output.String()
 			t.Logf("an operator sees: %s", out)
-			if p.err == nil || !strings.Contains(out, c.says) || !strings.Contains(out, "/Corefile:") {
-				t.Errorf("it exited with %v, want a failure that has the file, the line and %s", p.err, c.says)
+			if p.Err() == nil || !strings.Contains(out, c.says) || !strings.Contains(out, "/Corefile:") {
+				t.Errorf("it exited with %v, want a failure that has the file, the line and %s", p.Err(), c.says)
 			}
 		})
 	}

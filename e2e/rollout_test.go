@@ -101,5 +101,5 @@ func reinstall(t *testing.T) {
 func (s *service) end(p *pod) error {
 	const heard = time.Second
 	time.AfterFunc(heard, func() { s.remove(p) })
-	return p.terminate(patience)
+	return p.Terminate(patience)
 }
