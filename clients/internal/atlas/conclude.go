@@ -28,6 +28,7 @@ const (
 	eachUse   = "each use"
 	never     = "never"
 	irregular = "irregular"
+	once      = "10 s and more" // of a wait that was seen once
 )
 
 const (
@@ -140,7 +141,7 @@ func (r *Row) wait(itself bool, jittery int) string {
 	case slices.Contains(failures, r.Case) && longest > 1.15*least+0.5:
 		return irregular
 	case slices.Contains(failures, r.Case) && r.Waits.N == 1 && m >= 10: // nor can it be known to be regular
-		return "10 s and more"
+		return once
 	case m < 1:
 		return fmt.Sprintf("%.1f s", m)
 	}

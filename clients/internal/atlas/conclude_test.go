@@ -67,7 +67,7 @@ func TestAgree(t *testing.T) {
 		want bool
 	}{
 		{"31 s", "32 s", true}, {"5 s", "5 s", true}, {"5 s", "6 s", false}, {"1 s", "2 s", false}, {"10 s", "10 s and more", true},
-		{never, "30 s", false}, {eachUse, eachUse, true}, {irregular, never, false},
+		{never, "30 s", false}, {eachUse, eachUse, true}, {irregular, never, false}, {irregular, once, true}, {once, irregular, true},
 	} {
 		if got := agree(tt.a, tt.b); got != tt.want {
 			t.Errorf("%s and %s: %t, want %t", tt.a, tt.b, got, tt.want)

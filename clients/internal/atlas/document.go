@@ -36,12 +36,13 @@ func (e *Entry) fleetVerdict() string {
 	before, after := e.Fleets["without"], e.Fleets["with"]
 	b, a := float64(before.Busiest), float64(after.Busiest)
 	switch {
+	case a > 1.5*b:
+		return "made worse"
+	case !e.Conclusion.Follows: // what differs is chance
 	case a < b/2 && after.calendar() <= flat:
 		return "cured"
 	case a < 0.75*b:
 		return "helped"
-	case a > 1.5*b:
-		return "made worse"
 	}
 	return "not moved: its waits are its own"
 }

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +35,7 @@ func TestCorefiles(t *testing.T) {
 		{"node-cache", "cluster.local:53", "pods of a node", names, "linkerd", 100, 30, 1, 1.6},
 	} {
 		t.Run(tt.path+", "+tt.fleet, func(t *testing.T) {
-			r := base(storm.Treatment{Name: tt.path, Directives: directivesOf(t, tt.path, tt.block)}, tt.source)
+			r := base(storm.Treatment{Name: tt.path, Directives: directivesOf(t, "../../../../deploy/"+tt.path+"/Corefile", tt.block, "ttlfloor", "cache")}, tt.source)
 			model, err := client.ByName(tt.model)
 			if err != nil {
 				t.Fatal(err)
@@ -60,10 +59,10 @@ func TestCorefiles(t *testing.T) {
 	}
 }
 
-// directivesOf returns the rules of a server block in a Corefile, and its cache.
-func directivesOf(t *testing.T, path, block string) (directives []string) {
+// directivesOf returns the directives of some plugins in a server block of a Corefile.
+func directivesOf(t *testing.T, path, block string, plugins ...string) (directives []string) {
 	t.Helper()
-	file, err := os.Open(filepath.Join("../../../../deploy", path, "Corefile"))
+	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +75,7 @@ func directivesOf(t *testing.T, path, block string) (directives []string) {
 		if b.Keys[0] != block {
 			continue
 		}
-		for _, name := range []string{"ttlfloor", "cache"} {
+		for _, name := range plugins {
 			var text strings.Builder
 			line := 0
 			for _, token := range b.Tokens[name] {
@@ -86,7 +85,9 @@ func directivesOf(t *testing.T, path, block string) (directives []string) {
 				line = token.Line
 				text.WriteString(token.Text + " ")
 			}
-			directives = append(directives, text.String())
+			if text.Len() > 0 {
+				directives = append(directives, text.String())
+			}
 		}
 		return directives
 	}

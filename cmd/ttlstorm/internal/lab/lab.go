@@ -33,6 +33,7 @@ type Run struct {
 	Treatment storm.Treatment
 	Source    *storm.Source
 	Replicas  int           // that queries go to at random; 0 is one
+	Sticky    bool          // the queries from an address go to one of them, as they do to that of a node
 	PerNode   int           // clients that share a cache on their node; 0 is none
 	Node      []string      // directives of that cache
 	RoundTrip time.Duration // mean; drawn from half of it to one and a half
@@ -208,10 +209,11 @@ func (r *run) servers() error {
 		return nil
 	}
 	for node := range (r.Clients + r.PerNode - 1) / r.PerNode {
-		from := r.from(ofNodes + address(node)) // #nosec G115 -- few nodes
+		own := ofNodes + address(node) // #nosec G115 -- few nodes
+		from := r.from(own)
 		cluster := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, q *dns.Msg) (int, error) {
 			// What a packet would: nothing is shared, the context least of all.
-			m := serve(r.replicas[r.rand.IntN(len(r.replicas))].handler, q, from, true)
+			m := serve(r.handlerFor(r.rand, -1, own), q, from, true)
 			if m == nil {
 				return dns.RcodeServerFailure, errors.New("no response")
 			}
@@ -288,7 +290,7 @@ func (r *run) ask(c *resolver, at time.Duration) time.Duration {
 		}
 		c.last, c.begins = int64(at), false
 	}
-	m := serve(r.handlerFor(r.rand, c.node), query(r.Names[c.name], q.Type), r.from(c.from), q.TCP)
+	m := serve(r.handlerFor(r.rand, c.node, c.from), query(r.Names[c.name], q.Type), r.from(c.from), q.TCP)
 	trip := r.RoundTrip/2 + time.Duration(r.rand.Int64N(int64(r.RoundTrip)+1))
 	switch {
 	case r.Lost > 0 && r.beside.Float64() < r.Lost:
@@ -305,12 +307,16 @@ func (r *run) ask(c *resolver, at time.Duration) time.Duration {
 	return trip + wait
 }
 
-// handlerFor returns what one asks who has a node, or -1.
-func (r *run) handlerFor(chance *rand.Rand, node int32) plugin.Handler {
+// handlerFor returns what one asks who has a node, or -1, and an address.
+func (r *run) handlerFor(chance *rand.Rand, node int32, from address) plugin.Handler {
 	if node >= 0 {
 		return r.nodes[node].handler
 	}
-	return r.replicas[chance.IntN(len(r.replicas))].handler
+	i := chance.IntN(len(r.replicas))
+	if r.Sticky {
+		i = int(from) % len(r.replicas)
+	}
+	return r.replicas[i].handler
 }
 
 // from returns an address with a port that is a query's own.

@@ -72,7 +72,7 @@ func (r *run) next(o *other, now time.Duration) time.Duration {
 func (r *run) askOther(o *other, at time.Duration) {
 	r.sleep(at)
 	r.otherRecord.Query(at)
-	m := serve(r.handlerFor(r.beside, r.otherNode()), query(o.name, r.qtype), r.from(o.from), false)
+	m := serve(r.handlerFor(r.beside, r.otherNode(), o.from), query(o.name, r.qtype), r.from(o.from), false)
 	if m == nil {
 		r.otherRecord.Error("no response")
 	} else if ttl, ok := client.Positive(m, r.qtype); ok {

@@ -1,0 +1,183 @@
+package node
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// meshName is in the zone of the rule: a headless service of Linkerd's control plane.
+const meshName = "linkerd-dst-headless.linkerd.svc.cluster.local."
+
+// mesh is its namespace, and the service with addresses.
+const mesh = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: linkerd}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: linkerd-dst-headless, namespace: linkerd}
+spec: {clusterIP: None, ipFamilyPolicy: PreferDualStack, ports: [{name: grpc, port: 8086}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: linkerd-dst-headless-4, namespace: linkerd, labels: {kubernetes.io/service-name: linkerd-dst-headless}}
+addressType: IPv4
+endpoints: [{addresses: [10.244.200.1]}, {addresses: [10.244.200.2]}, {addresses: [10.244.200.3]}]
+ports: [{name: grpc, port: 8086}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: linkerd-dst-headless-6, namespace: linkerd, labels: {kubernetes.io/service-name: linkerd-dst-headless}}
+addressType: IPv6
+endpoints: [{addresses: ["fd00:244:0:ff::1"]}, {addresses: ["fd00:244:0:ff::2"]}]
+ports: [{name: grpc, port: 8086}]
+`
+
+// said is what a client in a pod has to say; see client/main.go.
+type said struct {
+	Lookups int
+	Failed  []string
+	Slowest time.Duration
+	Slow    int
+	Resolv  string
+}
+
+// clients are pods that look names up as applications do, with the resolvers of Go and of
+// libc: two on each node.
+type clients struct {
+	c         *cluster
+	namespace string
+}
+
+// startClients starts them in a namespace of their own, whose annotations are given in YAML.
+func (c *cluster) startClients(t *testing.T, namespace, annotations string) *clients {
+	t.Helper()
+	manifests := fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, annotations: {%s}}\n", namespace, annotations)
+	names := strings.Join([]string{c.in(meshName), "kubernetes.default", "www.example.org"}, ",")
+	for name, image := range map[string]string{"go": goImage, "libc": libcImage} {
+		manifests += fmt.Sprintf(`---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: %[1]s, namespace: %[2]s}
+spec:
+  selector: {matchLabels: {app: %[1]s}}
+  template:
+    metadata: {labels: {app: %[1]s}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      automountServiceAccountToken: false
+      tolerations: [{operator: Exists}]
+      containers:
+      - {name: client, image: "%[3]s", imagePullPolicy: Never, args: [-names, "%[4]s"]}
+`, name, namespace, image, names)
+	}
+	c.apply(t, manifests)
+	l := &clients{c, namespace}
+	l.wait(t)
+	return l
+}
+
+// in is a name in the domain of the cluster.
+func (c *cluster) in(name string) string {
+	return strings.Replace(name, "cluster.local", c.domain, 1)
+}
+
+// wait waits until all run and have looked something up.
+func (l *clients) wait(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"go", "libc"} {
+		l.c.must(t, fmt.Sprintf("--namespace=%s rollout status daemonset/%s --timeout=4m", l.namespace, name))
+	}
+	eventually(t, func() error {
+		for pod, s := range l.listen(t) {
+			if s.Lookups == 0 {
+				return fmt.Errorf("%s has looked nothing up", pod)
+			}
+		}
+		return nil
+	})
+}
+
+// again starts them anew.
+func (l *clients) again(t *testing.T) {
+	t.Helper()
+	l.c.must(t, "--namespace="+l.namespace+" rollout restart daemonset")
+	l.wait(t)
+}
+
+// listen collects what running pods have to say since the last time.
+func (l *clients) listen(t *testing.T) map[string]said {
+	t.Helper()
+	pods, err := l.c.admin.CoreV1().Pods(l.namespace).List(background, meta.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]said{}
+	client := http.Client{Timeout: 10 * time.Second}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if pod.Status.Phase != core.PodRunning || pod.DeletionTimestamp != nil || l.c.nodes[pod.Spec.NodeName] == nil {
+			continue
+		}
+		var s said
+		r, err := client.Get("http://" + net.JoinHostPort(pod.Status.PodIP, "8000"))
+		if err == nil {
+			err = json.NewDecoder(r.Body).Decode(&s)
+			_ = r.Body.Close()
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", pod.Name, err)
+		}
+		all[pod.Name] = s
+	}
+	return all
+}
+
+// lookups are enough to tell whether answers are lost.
+const lookups = 400
+
+// during has them look up while something happens, and after it, and wants each lookup
+// answered.
+func (l *clients) during(t *testing.T, what string, f func()) {
+	t.Helper()
+	l.listen(t)
+	f()
+	total, slow := map[string]int{}, 0
+	var lost []string
+	var slowest time.Duration
+	eventually(t, func() error {
+		least := 0
+		for pod, s := range l.listen(t) {
+			total[pod] += s.Lookups
+			slow += s.Slow
+			slowest = max(slowest, s.Slowest)
+			for _, failed := range s.Failed {
+				lost = append(lost, pod+": "+failed)
+			}
+			if least = total[pod]; least < lookups {
+				return fmt.Errorf("%s has made %d lookups, want %d", pod, least, lookups)
+			}
+		}
+		if least == 0 {
+			return fmt.Errorf("no client says anything")
+		}
+		return nil
+	})
+	sum := 0
+	for _, n := range total {
+		sum += n
+	}
+	t.Logf("%s: %d queries, %d lost, %d took a second or more, the slowest %v", what, sum, len(lost), slow, slowest.Round(time.Millisecond))
+	for _, failed := range lost[:min(10, len(lost))] {
+		t.Errorf("%s: lost: %s", what, failed)
+	}
+}

@@ -1,0 +1,150 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// standaloneIP is the address of settings.env.
+const (
+	standaloneIP  = "10.96.0.53"
+	standaloneIP6 = "fd00:96::35"
+)
+
+const standalone = "--namespace=ttlfloor rollout status daemonset/ttlfloor-dns --timeout=4m"
+
+// stock puts kubeadm's CoreDNS into the cluster, as it comes.
+func (c *cluster) stock(t *testing.T) {
+	t.Helper()
+	b, err := os.ReadFile("../testdata/kubeadm.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.apply(t, c.adapt(string(b)))
+	c.must(t, coredns)
+}
+
+// TestStandalone has a second CoreDNS beside the cluster's own, and the pods of a mesh ask
+// it first. No lookup is lost while it is installed, changed, ended and removed, and none
+// without it.
+func TestStandalone(t *testing.T) {
+	onMachine(t, options{nodes: 2}, func(t *testing.T, c *cluster) {
+		c.stock(t)
+		c.apply(t, mesh)
+		c.services(t, 0)
+		l := c.startClients(t, "shop", "linkerd.io/inject: enabled")
+		others := c.startClients(t, "plain", "")
+		has := func(l *clients, servers ...string) {
+			t.Helper()
+			want := "nameserver " + strings.Join(servers, "\nnameserver ")
+			for pod, s := range l.listen(t) {
+				if got := strings.TrimSpace(lines(s.Resolv, "nameserver")); got != want {
+					t.Errorf("%s asks\n%s\nwant\n%s", pod, got, want)
+				}
+			}
+		}
+		has(l, clusterDNS)
+
+		manifests := c.render(t, "../../deploy/standalone")
+		for _, phase := range []struct {
+			name string
+			do   func()
+		}{
+			{"installed", func() {
+				c.apply(t, manifests)
+				c.must(t, standalone)
+			}},
+			{"asked", func() {
+				eventually(t, func() error { return c.selects(t, "shop") })
+				l.again(t)
+				has(l, standaloneIP, clusterDNS)
+				others.again(t)
+				has(others, clusterDNS)
+				served(t, standaloneIP, meshName, dns.TypeA, 33, 45)
+			}},
+			{"restarted", func() {
+				c.must(t, "--namespace=ttlfloor rollout restart daemonset/ttlfloor-dns")
+				c.must(t, standalone)
+			}},
+			{"wrong image", func() {
+				c.must(t, "--namespace=ttlfloor set image daemonset/ttlfloor-dns coredns=localhost/none:v1")
+				c.waitFor(t, "ttlfloor", "ErrImage", "ImagePullBackOff")
+				if n := c.readyPods(t, "ttlfloor"); n != 2 {
+					t.Errorf("%d pods are ready, want the 2 that were", n)
+				}
+				c.must(t, "--namespace=ttlfloor rollout undo daemonset/ttlfloor-dns")
+				c.must(t, standalone)
+			}},
+			{"one server killed", func() {
+				for _, dir := range running("/coredns") {
+					do(t, "kill -KILL "+filepath.Base(dir))
+					break
+				}
+				c.must(t, standalone)
+			}},
+			{"all pods deleted at once", func() {
+				c.must(t, "--namespace=ttlfloor delete pods --all --grace-period=0 --force")
+				c.must(t, standalone)
+			}},
+			{"a node drained", func() {
+				c.must(t, "drain node-2 --ignore-daemonsets --timeout=3m")
+				c.must(t, "uncordon node-2")
+			}},
+			{"the policy removed", func() {
+				c.must(t, "delete mutatingadmissionpolicy ttlfloor-dns")
+				eventually(t, func() error {
+					if c.selects(t, "shop") == nil {
+						return fmt.Errorf("pods are still changed")
+					}
+					return nil
+				})
+				l.again(t)
+				has(l, clusterDNS)
+				c.apply(t, manifests)
+				eventually(t, func() error { return c.selects(t, "shop") })
+				l.again(t)
+				has(l, standaloneIP, clusterDNS)
+			}},
+			{"no server left", func() { c.must(t, "--namespace=ttlfloor delete daemonset ttlfloor-dns") }},
+			{"no Service left", func() { c.must(t, "--namespace=ttlfloor delete service ttlfloor-dns") }},
+			{"installed again", func() {
+				c.apply(t, manifests)
+				c.must(t, standalone)
+			}},
+			{"all removed", func() {
+				if _, err := c.kubectl(manifests, "delete", "-f", "-"); err != nil {
+					t.Error(err)
+				}
+			}},
+		} {
+			t.Run(phase.name, func(t *testing.T) { l.during(t, phase.name, phase.do) })
+		}
+	})
+}
+
+// lines are those of a text that start with a word.
+func lines(text, word string) string {
+	var s strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, word+" ") {
+			s.WriteString(line)
+		}
+	}
+	return s.String()
+}
+
+// selects tells whether pods that are created in a namespace now ask the server, which is so
+// some time after the policy came, and not so some time after it went.
+func (c *cluster) selects(t *testing.T, namespace string) error {
+	t.Helper()
+	out := c.must(t, "--namespace="+namespace+" run probe --image=localhost/none --dry-run=server --output=jsonpath={.spec.dnsConfig.nameservers}")
+	if !strings.Contains(out, standaloneIP) {
+		return fmt.Errorf("a new pod has the servers %q, want %s among them", out, standaloneIP)
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// TestPolicy has the API server change pods by the policy of deploy/standalone: those that
+// want it, and no others.
+func TestPolicy(t *testing.T) {
+	if err := apply("../deploy/standalone"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		rendered := mustKubectl(t, "", "kustomize", "../deploy/standalone")
+		mustKubectl(t, rendered, "delete", "--wait=false", "-f", "-")
+	})
+	const ours = "10.96.0.53,10.96.0.10"
+	const search = "NAMESPACE.svc.cluster.local,svc.cluster.local,cluster.local"
+	as := func(servers string) string { return "None " + servers + " " + search + " ndots:5 timeout:2" }
+	const same = "ClusterFirst"
+
+	for _, tt := range []struct {
+		name      string
+		namespace string // metadata
+		pod       string // metadata, and spec
+		spec      string
+		want      string
+	}{
+		{"linkerd, by namespace", `annotations: {linkerd.io/inject: enabled}`, ``, ``, as(ours)},
+		{"linkerd, by pod", ``, `annotations: {linkerd.io/inject: enabled}`, ``, as(ours)},
+		{"linkerd, ingress mode", ``, `annotations: {linkerd.io/inject: ingress}`, ``, as(ours)},
+		{"linkerd, but not this pod", `annotations: {linkerd.io/inject: enabled}`, `annotations: {linkerd.io/inject: disabled}`, ``, same},
+		{"istio, by namespace", `labels: {istio-injection: enabled}`, ``, ``, as(ours)},
+		{"istio, by revision", `labels: {istio.io/rev: stable}`, ``, ``, as(ours)},
+		{"istio, by pod", ``, `labels: {sidecar.istio.io/inject: "true"}`, ``, as(ours)},
+		{"istio, but not this pod", `labels: {istio-injection: enabled}`, `labels: {sidecar.istio.io/inject: "false"}`, ``, same},
+		{"ours, by namespace", `labels: {ttlfloor.github.io/dns: enabled}`, ``, ``, as(ours)},
+		{"ours, by pod", ``, `labels: {ttlfloor.github.io/dns: enabled}`, ``, as(ours)},
+		{"ours forbids it to a pod of a mesh", `annotations: {linkerd.io/inject: enabled}`, `labels: {ttlfloor.github.io/dns: disabled}`, ``, same},
+		{"ours forbids it to a namespace of a mesh", `annotations: {linkerd.io/inject: enabled}, labels: {ttlfloor.github.io/dns: disabled}`, ``, ``, same},
+		{"the pod's word goes before that of its namespace", `labels: {ttlfloor.github.io/dns: disabled}`, `labels: {ttlfloor.github.io/dns: enabled}`, ``, as(ours)},
+		{"nobody wants it", ``, ``, ``, same},
+		{"a word that is none", ``, `labels: {ttlfloor.github.io/dns: "yes"}`, ``, same},
+
+		{"dnsPolicy None", ``, wanted, `dnsPolicy: None, dnsConfig: {nameservers: [192.0.2.1]}`, "None 192.0.2.1  "},
+		{"dnsPolicy Default", ``, wanted, `dnsPolicy: Default`, "Default"},
+		{"dnsPolicy ClusterFirstWithHostNet", ``, wanted, `hostNetwork: true, dnsPolicy: ClusterFirstWithHostNet`, "ClusterFirstWithHostNet"},
+		{"hostNetwork", ``, wanted, `hostNetwork: true`, same},
+		{"servers of its own", ``, wanted, `dnsConfig: {nameservers: [192.0.2.1]}`, "ClusterFirst 192.0.2.1  "},
+		{"search domains of its own", ``, wanted, `dnsConfig: {searches: [example.org]}`, "ClusterFirst  example.org "},
+		{"options of its own", ``, wanted, `dnsConfig: {options: [{name: ndots, value: "2"}, {name: edns0}]}`,
+			"None " + ours + " " + search + " ndots:2 edns0 timeout:2"},
+		{"a dnsConfig that is empty", ``, wanted, `dnsConfig: {}`, as(ours)},
+		{"Windows, by system", ``, wanted, `os: {name: windows}`, same},
+		{"Windows, by node", ``, wanted, `nodeSelector: {kubernetes.io/os: windows}`, same},
+		{"Linux, by system", ``, wanted, `os: {name: linux}`, as(ours)},
+		{"an init container", ``, wanted, `initContainers: [{name: init, image: none}]`, as(ours)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := admitted(t, tt.namespace, tt.pod, tt.spec)
+			if want := strings.ReplaceAll(tt.want, "NAMESPACE", got.namespace); got.dns != want {
+				t.Errorf("its DNS is\n%s\nwant\n%s", got.dns, want)
+			}
+		})
+	}
+
+	t.Run("a cluster with other settings", func(t *testing.T) {
+		mustKubectl(t, "", "--namespace=ttlfloor", "patch", "configmap", "ttlfloor-dns-settings", "--type=merge", "-p",
+			`{"data": {"clusterDomain": "example.internal", "clusterDNS": "169.254.20.10", "server": "fd00:10:96::35", "searches": "a.example,b.example", "options": "ndots:2,edns0"}}`)
+		want := "None fd00:10:96::35,169.254.20.10 NAMESPACE.svc.example.internal,svc.example.internal,example.internal,a.example,b.example ndots:2 edns0"
+		eventually(t, patience, func() error {
+			if got := admitted(t, "", wanted, ""); got.dns != strings.ReplaceAll(want, "NAMESPACE", got.namespace) {
+				return fmt.Errorf("its DNS is\n%s\nwant\n%s", got.dns, want)
+			}
+			return nil
+		})
+	})
+	t.Run("no settings", func(t *testing.T) {
+		mustKubectl(t, "", "--namespace=ttlfloor", "delete", "configmap", "ttlfloor-dns-settings")
+		eventually(t, patience, func() error {
+			if got := admitted(t, "", wanted, ""); got.dns != same {
+				return fmt.Errorf("its DNS is\n%s\nwant it unchanged", got.dns)
+			}
+			return nil
+		})
+	})
+	t.Run("settings without an address", func(t *testing.T) {
+		mustKubectl(t, "", "--namespace=ttlfloor", "create", "configmap", "ttlfloor-dns-settings", "--from-literal=clusterDomain=cluster.local")
+		for range 20 { // until the API server knows them, and then
+			if got := admitted(t, "", wanted, ""); got.dns != same {
+				t.Fatalf("its DNS is\n%s\nwant it unchanged", got.dns)
+			}
+		}
+	})
+}
+
+// wanted is metadata of a pod that asks for the server.
+const wanted = `labels: {ttlfloor.github.io/dns: enabled}`
+
+// An admission is what the API server made of a pod.
+type admission struct{ namespace, dns string }
+
+var namespaces int
+
+// admitted has the API server admit a pod of a new namespace, and keep it not.
+func admitted(t *testing.T, namespace, metadata, spec string) (a admission) {
+	t.Helper()
+	namespaces++
+	a.namespace = fmt.Sprintf("policy-%d-%d", os.Getpid(), namespaces)
+	var n core.Namespace
+	if err := yaml.Unmarshal([]byte("metadata: {"+namespace+"}"), &n); err != nil {
+		t.Fatal(err)
+	}
+	n.Name = a.namespace
+	if _, err := plane.admin.CoreV1().Namespaces().Create(background, &n, meta.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var pod core.Pod
+	if err := yaml.Unmarshal([]byte("metadata: {"+metadata+"}\nspec: {"+spec+"}"), &pod); err != nil {
+		t.Fatal(err)
+	}
+	pod.Name, pod.Spec.Containers = "pod", []core.Container{{Name: "pod", Image: "none"}}
+	got, err := plane.admin.CoreV1().Pods(a.namespace).Create(background, &pod, meta.CreateOptions{DryRun: []string{meta.DryRunAll}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.dns = string(got.Spec.DNSPolicy)
+	if c := got.Spec.DNSConfig; c != nil {
+		a.dns += " " + strings.Join(c.Nameservers, ",") + " " + strings.Join(c.Searches, ",")
+		options := ""
+		for _, o := range c.Options {
+			options += " " + o.Name
+			if o.Value != nil {
+				options += ":" + *o.Value
+			}
+		}
+		a.dns += max(options, " ")
+	}
+	return a
+}
