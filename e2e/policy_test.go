@@ -25,6 +25,12 @@ func TestPolicy(t *testing.T) {
 	const search = "NAMESPACE.svc.cluster.local,svc.cluster.local,cluster.local"
 	as := func(servers string) string { return "None " + servers + " " + search + " ndots:5 timeout:2" }
 	const same = "ClusterFirst"
+	eventually(t, patience, func() error { // the API server takes a second to know a policy
+		if got := admitted(t, "", wanted, ""); got.dns == same {
+			return fmt.Errorf("a pod that wants it is as it was")
+		}
+		return nil
+	})
 
 	for _, tt := range []struct {
 		name      string
