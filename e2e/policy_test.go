@@ -23,7 +23,7 @@ func TestPolicy(t *testing.T) {
 	})
 	const ours = "10.96.0.53,10.96.0.10"
 	const search = "NAMESPACE.svc.cluster.local,svc.cluster.local,cluster.local"
-	as := func(servers string) string { return "None " + servers + " " + search + " ndots:5 timeout:2" }
+	as := func(servers string) string { return "None " + servers + " " + search + " ndots:5 timeout:1 attempts:3" }
 	const same = "ClusterFirst"
 	eventually(t, patience, func() error { // the API server takes a second to know a policy
 		if got := admitted(t, "", wanted, ""); got.dns == same {
@@ -62,7 +62,7 @@ func TestPolicy(t *testing.T) {
 		{"servers of its own", ``, wanted, `dnsConfig: {nameservers: [192.0.2.1]}`, "ClusterFirst 192.0.2.1  "},
 		{"search domains of its own", ``, wanted, `dnsConfig: {searches: [example.org]}`, "ClusterFirst  example.org "},
 		{"options of its own", ``, wanted, `dnsConfig: {options: [{name: ndots, value: "2"}, {name: edns0}]}`,
-			"None " + ours + " " + search + " ndots:2 edns0 timeout:2"},
+			"None " + ours + " " + search + " ndots:2 edns0 timeout:1 attempts:3"},
 		{"a dnsConfig that is empty", ``, wanted, `dnsConfig: {}`, as(ours)},
 		{"Windows, by system", ``, wanted, `os: {name: windows}`, same},
 		{"Windows, by node", ``, wanted, `nodeSelector: {kubernetes.io/os: windows}`, same},

@@ -16,6 +16,9 @@ import (
 
 const coredns = "--namespace=kube-system rollout status deployment/coredns --timeout=4m"
 
+// many lookups of a pod are enough to tell whether answers are lost.
+const many = 400
+
 // TestBase runs deploy/base on a node: what it may do there, and what becomes of answers
 // while it is changed, rightly or not.
 func TestBase(t *testing.T) {
@@ -40,26 +43,26 @@ func TestBase(t *testing.T) {
 			}
 		})
 		t.Run("restart", func(t *testing.T) {
-			l.during(t, "restart", func() {
+			l.during(t, "restart", many, func() {
 				c.must(t, "--namespace=kube-system rollout restart deployment/coredns")
 				c.must(t, coredns)
 			})
 		})
 		t.Run("wrong image", func(t *testing.T) {
-			l.during(t, "wrong image", func() {
+			l.during(t, "wrong image", many, func() {
 				c.must(t, "--namespace=kube-system set image deployment/coredns coredns=localhost/none:v1")
 				c.waitFor(t, "kube-system", "ErrImage", "ImagePullBackOff")
 				if n := c.readyPods(t, "kube-system"); n != 2 {
 					t.Errorf("%d pods are ready, want the 2 that were", n)
 				}
 			})
-			l.during(t, "undo", func() {
+			l.during(t, "undo", many, func() {
 				c.must(t, "--namespace=kube-system rollout undo deployment/coredns")
 				c.must(t, coredns)
 			})
 		})
 		t.Run("without the capability", func(t *testing.T) {
-			l.during(t, "without the capability", func() {
+			l.during(t, "without the capability", many, func() {
 				c.must(t, `--namespace=kube-system patch deployment/coredns --type=json --patch=[{"op":"remove","path":"/spec/template/spec/containers/0/securityContext/capabilities/add"}]`)
 				c.waitFor(t, "kube-system", "RunContainerError", "CrashLoopBackOff", "Error")
 				if n := c.readyPods(t, "kube-system"); n != 2 {
@@ -70,7 +73,7 @@ func TestBase(t *testing.T) {
 			})
 		})
 		t.Run("broken Corefile", func(t *testing.T) {
-			l.during(t, "broken Corefile", func() {
+			l.during(t, "broken Corefile", many, func() {
 				c.corefile(t, "ttlfloor 30s", "ttlfloor 30 s")
 				c.logged(t, "reload failed")
 				c.corefile(t, "ttlfloor 30s", "ttlfloor 60s")
@@ -79,7 +82,7 @@ func TestBase(t *testing.T) {
 			})
 		})
 		t.Run("killed", func(t *testing.T) {
-			l.during(t, "one of two servers killed", func() {
+			l.during(t, "one of two servers killed", many, func() {
 				pid := filepath.Base(running("/coredns")[0])
 				do(t, "kill -KILL "+pid)
 				eventually(t, func() error {

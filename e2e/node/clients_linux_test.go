@@ -142,12 +142,9 @@ func (l *clients) listen(t *testing.T) map[string]said {
 	return all
 }
 
-// lookups are enough to tell whether answers are lost.
-const lookups = 400
-
-// during has them look up while something happens, and after it, and wants each lookup
-// answered.
-func (l *clients) during(t *testing.T, what string, f func()) {
+// during has them look up while something happens, and so many times after it, and wants
+// each lookup answered.
+func (l *clients) during(t *testing.T, what string, lookups int, f func()) {
 	t.Helper()
 	l.listen(t)
 	f()

@@ -91,6 +91,9 @@ func startCluster(t *testing.T, o options) *cluster {
 	c := &cluster{options: o, dir: t.TempDir(), nodes: map[string]*node{}}
 	c.kubeconfig = c.path("admin.kubeconfig")
 	t.Cleanup(func() {
+		for _, n := range c.nodes {
+			n.kill()
+		}
 		for _, p := range c.running {
 			p.Kill()
 		}
@@ -224,7 +227,8 @@ func (c *cluster) show(t *testing.T) {
 	for name, n := range c.nodes {
 		t.Logf("the end of what %s wrote:\n%s", name, n.output.Lines(60))
 	}
-	for _, what := range []string{"get pods --all-namespaces --output=wide", "get events --all-namespaces --sort-by=.lastTimestamp"} {
+	for _, what := range []string{"get pods --all-namespaces --output=wide", "get events --all-namespaces --sort-by=.lastTimestamp",
+		"--namespace=kube-system logs --selector=k8s-app=kube-dns --tail=20", "--namespace=ttlfloor logs daemonset/ttlfloor-dns --tail=20"} {
 		out, err := c.kubectl("", strings.Fields(what)...)
 		t.Logf("%s: %v\n%s", what, err, out)
 	}

@@ -102,10 +102,10 @@ var build = sync.OnceValue(func() error {
 		return err
 	}
 	return errors.Join(
-		image(pauseImage, bin("client-go"), nil, "pause"),
-		image(goImage, bin("client-go"), nil, "ask"),
-		image(libcImage, bin("client-libc"), libraries, "ask"),
-		image(stockImage, bin("coredns-stock"), nil),
+		image(pauseImage, bin("client-go"), nil, nil, "pause"),
+		image(goImage, bin("client-go"), nil, nil, "ask"),
+		image(libcImage, bin("client-libc"), nil, libraries, "ask"),
+		image(stockImage, bin("coredns-stock"), port53, nil),
 	)
 })
 
@@ -133,20 +133,20 @@ func archiveOf(name string) string {
 
 // image writes an archive as "docker save" does, with a program and files that have the
 // paths that they have here.
-func image(name, program string, files []string, args ...string) error {
+func image(name, program string, attributes map[string]string, files []string, args ...string) error {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
-	add := func(from, to string) error {
+	add := func(from, to string, records map[string]string) error {
 		b, err := os.ReadFile(from) // #nosec G304 -- from the code
 		if err != nil {
 			return err
 		}
-		return addFile(w, strings.TrimPrefix(to, "/"), b)
+		return addFile(w, strings.TrimPrefix(to, "/"), b, records)
 	}
-	err := add(program, "/program")
+	err := add(program, "/program", attributes)
 	for _, path := range files {
 		if err == nil {
-			err = add(path, path)
+			err = add(path, path, nil)
 		}
 	}
 	if err = errors.Join(err, w.Close()); err != nil {
@@ -170,11 +170,15 @@ func image(name, program string, files []string, args ...string) error {
 		return err
 	}
 	out := tar.NewWriter(f)
-	return errors.Join(addFile(out, "config.json", config), addFile(out, "layer.tar", layer.Bytes()), addFile(out, "manifest.json", manifest), out.Close(), f.Close())
+	return errors.Join(addFile(out, "config.json", config, nil), addFile(out, "layer.tar", layer.Bytes(), nil), addFile(out, "manifest.json", manifest, nil), out.Close(), f.Close())
 }
 
-func addFile(w *tar.Writer, name string, b []byte) error {
-	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(b))}); err != nil {
+// port53 has a program open port 53 without being root, as that of the CoreDNS project may:
+// CAP_NET_BIND_SERVICE, as capability(7) keeps it in a file.
+var port53 = map[string]string{"SCHILY.xattr.security.capability": "\x01\x00\x00\x02\x00\x04" + strings.Repeat("\x00", 14)}
+
+func addFile(w *tar.Writer, name string, b []byte, records map[string]string) error {
+	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(b)), PAXRecords: records}); err != nil {
 		return err
 	}
 	_, err := io.Copy(w, bytes.NewReader(b))

@@ -64,7 +64,6 @@ func (c *cluster) addNode(t *testing.T, i int) {
 		t.Fatal(err)
 	}
 	c.nodes[n.name] = n
-	t.Cleanup(n.kill)
 	pid := n.machine.cmd.Process.Pid
 	eventually(t, func() error { return apart(pid) })
 	cable := fmt.Sprintf("cable-%d", i+1)
