@@ -228,7 +228,7 @@ func (c *cluster) show(t *testing.T) {
 		t.Logf("the end of what %s wrote:\n%s", name, n.output.Lines(60))
 	}
 	for _, what := range []string{"get pods --all-namespaces --output=wide", "get events --all-namespaces --sort-by=.lastTimestamp",
-		"--namespace=kube-system logs --selector=k8s-app=kube-dns --tail=20", "--namespace=ttlfloor logs daemonset/ttlfloor-dns --tail=20"} {
+		"--namespace=kube-system logs --selector=k8s-app=kube-dns --tail=20", "--namespace=ttlfloor logs deployment/ttlfloor-dns --tail=20"} {
 		out, err := c.kubectl("", strings.Fields(what)...)
 		t.Logf("%s: %v\n%s", what, err, out)
 	}

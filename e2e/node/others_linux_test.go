@@ -94,7 +94,7 @@ func (c *cluster) standalone(t *testing.T, address string) {
 		}
 	}
 	l.during(t, "standalone", many, func() {
-		c.must(t, "--namespace=ttlfloor rollout restart daemonset/ttlfloor-dns")
+		c.must(t, "--namespace=ttlfloor rollout restart deployment/ttlfloor-dns")
 		c.must(t, standaloneReady)
 	})
 }

@@ -19,7 +19,7 @@ const (
 // few lookups have to do where each waits for seconds.
 const few = 20
 
-const standaloneReady = "--namespace=ttlfloor rollout status daemonset/ttlfloor-dns --timeout=4m"
+const standaloneReady = "--namespace=ttlfloor rollout status deployment/ttlfloor-dns --timeout=4m"
 
 // stock puts kubeadm's CoreDNS into the cluster, as it comes.
 func (c *cluster) stock(t *testing.T) {
@@ -72,16 +72,16 @@ func TestStandalone(t *testing.T) {
 				served(t, standaloneIP, meshName, dns.TypeA, 33, 45)
 			}},
 			{"restarted", many, func() {
-				c.must(t, "--namespace=ttlfloor rollout restart daemonset/ttlfloor-dns")
+				c.must(t, "--namespace=ttlfloor rollout restart deployment/ttlfloor-dns")
 				c.must(t, standaloneReady)
 			}},
 			{"wrong image", many, func() {
-				c.must(t, "--namespace=ttlfloor set image daemonset/ttlfloor-dns coredns=localhost/none:v1")
+				c.must(t, "--namespace=ttlfloor set image deployment/ttlfloor-dns coredns=localhost/none:v1")
 				c.waitFor(t, "ttlfloor", "ErrImage", "ImagePullBackOff")
 				if n := c.readyPods(t, "ttlfloor"); n != 2 {
 					t.Errorf("%d pods are ready, want the 2 that were", n)
 				}
-				c.must(t, "--namespace=ttlfloor rollout undo daemonset/ttlfloor-dns")
+				c.must(t, "--namespace=ttlfloor rollout undo deployment/ttlfloor-dns")
 				c.must(t, standaloneReady)
 			}},
 			{"one server killed", many, func() {
@@ -114,7 +114,7 @@ func TestStandalone(t *testing.T) {
 				l.again(t)
 				has(l, standaloneIP, clusterDNS)
 			}},
-			{"no server left", few, func() { c.must(t, "--namespace=ttlfloor delete daemonset ttlfloor-dns") }},
+			{"no server left", few, func() { c.must(t, "--namespace=ttlfloor delete deployment ttlfloor-dns") }},
 			{"no Service left", few, func() { c.must(t, "--namespace=ttlfloor delete service ttlfloor-dns") }},
 			{"installed again", many, func() {
 				c.apply(t, manifests)
