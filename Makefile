@@ -97,7 +97,7 @@ e2e: ## CoreDNS in front of a real Kubernetes API server (two minutes, the first
 
 node: ## the manifests on real nodes, in namespaces of the test's own (ten minutes, the first time a quarter of an hour more)
 	[ -f bin/image/coredns.tar ] || $(MAKE) image
-	go test -C e2e $(RACE) -count=1 -v -timeout 60m ./node
+	go test -C e2e $(RACE) -count=1 -v -parallel 4 -timeout 60m ./node
 
 rootfs: ## what the image is made of, as bin/image/rootfs-ARCH.tar, for both architectures or ARCHES
 	.ci/rootfs

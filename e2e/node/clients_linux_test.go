@@ -146,10 +146,18 @@ func (l *clients) listen(t *testing.T) map[string]said {
 // each lookup answered.
 func (l *clients) during(t *testing.T, what string, lookups int, f func()) {
 	t.Helper()
+	lost := l.count(t, what, lookups, f)
+	for _, failed := range lost[:min(10, len(lost))] {
+		t.Errorf("%s: lost: %s", what, failed)
+	}
+}
+
+// count is during where lookups may be lost. It returns those.
+func (l *clients) count(t *testing.T, what string, lookups int, f func()) (lost []string) {
+	t.Helper()
 	l.listen(t)
 	f()
 	total, slow := map[string]int{}, 0
-	var lost []string
 	var slowest time.Duration
 	eventually(t, func() error {
 		least := 0
@@ -174,7 +182,5 @@ func (l *clients) during(t *testing.T, what string, lookups int, f func()) {
 		sum += n
 	}
 	t.Logf("%s: %d queries, %d lost, %d took a second or more, the slowest %v", what, sum, len(lost), slow, slowest.Round(time.Millisecond))
-	for _, failed := range lost[:min(10, len(lost))] {
-		t.Errorf("%s: lost: %s", what, failed)
-	}
+	return lost
 }

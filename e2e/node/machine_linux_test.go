@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -32,18 +33,19 @@ func onMachine(t *testing.T, o options, test func(t *testing.T, c *cluster)) {
 	if err := build(); err != nil {
 		t.Fatal(err)
 	}
+	t.Parallel() // they wait most of the time
 	var out bytes.Buffer
-	to := io.Writer(&out)
-	if testing.Verbose() {
-		to = os.Stdout
-	}
-	m, err := newMachine("machine", to, []string{"-test.run=" + only(t), "-test.v", "-test.timeout=30m"}, "TMPDIR="+t.TempDir())
+	m, err := newMachine("machine", &out, []string{"-test.run=" + only(t), "-test.v", "-test.timeout=30m"}, "TMPDIR="+t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.groups.remove()
-	if err := m.cmd.Wait(); err != nil {
-		t.Errorf("on the machine: %v\n%s", err, &out)
+	err = m.cmd.Wait()
+	if err != nil {
+		t.Errorf("on the machine: %v", err)
+	}
+	if err != nil || testing.Verbose() {
+		_, _ = out.WriteTo(os.Stdout)
 	}
 }
 
@@ -53,9 +55,12 @@ type machine struct {
 	groups groups
 }
 
+// machines counts those of this process.
+var machines atomic.Int32
+
 // newMachine starts one. It ends with its parent, and all of its processes with it.
 func newMachine(name string, out io.Writer, args []string, env ...string) (*machine, error) {
-	g, err := newGroups(fmt.Sprintf("ttlfloor-%s-%d", name, os.Getpid()))
+	g, err := newGroups(fmt.Sprintf("ttlfloor-%s-%d-%d", name, os.Getpid(), machines.Add(1)))
 	if err != nil {
 		return nil, err
 	}

@@ -119,5 +119,10 @@ func TestTwoNodes(t *testing.T) {
 				c.must(t, coredns)
 			})
 		})
+		t.Run("without power", func(t *testing.T) {
+			c.must(t, "--namespace=kube-system rollout restart deployment/coredns") // one on each again
+			c.must(t, coredns)
+			c.powerFails(t, l, "node-2")
+		})
 	})
 }

@@ -114,21 +114,45 @@ func TestStandalone(t *testing.T) {
 				l.again(t)
 				has(l, standaloneIP, clusterDNS)
 			}},
-			{"no server left", few, func() { c.must(t, "--namespace=ttlfloor delete deployment ttlfloor-dns") }},
+			{"no server left", few, func() {
+				c.must(t, "--namespace=ttlfloor delete deployment ttlfloor-dns --cascade=foreground")
+				eventually(t, func() error {
+					if n := len(c.pods(t, "ttlfloor")); n > 0 {
+						return fmt.Errorf("%d pods are left", n)
+					}
+					return nil
+				})
+			}},
 			{"no Service left", few, func() { c.must(t, "--namespace=ttlfloor delete service ttlfloor-dns") }},
 			{"installed again", many, func() {
 				c.apply(t, manifests)
 				c.must(t, standaloneReady)
 			}},
-			{"all removed", few, func() {
-				if _, err := c.kubectl(manifests, "delete", "-f", "-"); err != nil {
-					t.Error(err)
-				}
-			}},
 		} {
 			t.Run(phase.name, func(t *testing.T) { l.during(t, phase.name, phase.lookups, phase.do) })
 		}
+		t.Run("a node without power", func(t *testing.T) { c.powerFails(t, l, "node-2") })
+		t.Run("all removed", func(t *testing.T) {
+			l.during(t, "all removed", few, func() {
+				// Pods of a node that is gone never end.
+				if _, err := c.kubectl(manifests, "delete", "--wait=false", "--ignore-not-found", "-f", "-"); err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	})
+}
+
+// powerFails has a node lose its power. Until the cluster knows, what was sent to its servers
+// is lost, and a lookup may be: that is counted. Then none is.
+func (c *cluster) powerFails(t *testing.T, l *clients, name string) {
+	t.Helper()
+	l.count(t, "power fails", few, func() {
+		c.nodes[name].kill()
+		delete(c.nodes, name)
+		c.must(t, "wait --for=condition=Ready=Unknown node/"+name+" --timeout=2m")
+	})
+	l.during(t, "after that", many, func() {})
 }
 
 // lines are those of a text that start with a word.
