@@ -22,7 +22,7 @@ const many = 400
 // TestBase runs deploy/base on a node: what it may do there, and what becomes of answers
 // while it is changed, rightly or not.
 func TestBase(t *testing.T) {
-	onMachine(t, options{}, func(t *testing.T, c *cluster) {
+	onMachine(t, options{}, func(c *cluster) {
 		c.apply(t, mesh)
 		c.apply(t, c.render(t, "../../deploy/base"))
 		c.must(t, "--namespace=kube-system scale deployment/coredns --replicas=2")
@@ -99,6 +99,7 @@ func TestBase(t *testing.T) {
 
 // rights looks at what the servers may do.
 func rights(t *testing.T) {
+	t.Helper()
 	dirs := running("/coredns")
 	if len(dirs) == 0 {
 		t.Fatal("no server runs")
@@ -162,6 +163,7 @@ func memoryLimit(dir string) (string, error) {
 
 // probes wants no probe to have failed once a pod was ready.
 func probes(t *testing.T, c *cluster, namespace string) {
+	t.Helper()
 	events, err := c.admin.CoreV1().Events(namespace).List(background, meta.ListOptions{FieldSelector: "reason=Unhealthy"})
 	if err != nil {
 		t.Fatal(err)

@@ -23,11 +23,11 @@ const role = "TTLFLOOR_NODE"
 const cables = "cables"
 
 // onMachine runs a test as the first process of a machine of namespaces.
-func onMachine(t *testing.T, o options, test func(t *testing.T, c *cluster)) {
+func onMachine(t *testing.T, o options, test func(c *cluster)) {
 	t.Helper()
 	if os.Getenv(role) == "machine" {
 		setUpMachine(t)
-		test(t, startCluster(t, o))
+		test(startCluster(t, o))
 		return
 	}
 	if err := build(); err != nil {
@@ -80,6 +80,7 @@ func newMachine(name string, out io.Writer, args []string, env ...string) (*mach
 
 // only has -run name this test alone, and of its subtests those that were asked for.
 func only(t *testing.T) string {
+	t.Helper()
 	p := "^" + regexp.QuoteMeta(t.Name()) + "$"
 	if _, sub, ok := strings.Cut(flag.Lookup("test.run").Value.String(), "/"); ok {
 		p += "/" + sub
@@ -225,7 +226,7 @@ func startGroups() error {
 	}
 	// Processes may be in groups alone that hand out nothing.
 	procs, err := os.ReadFile("/sys/fs/cgroup/cgroup.procs")
-	for _, pid := range strings.Fields(string(procs)) {
+	for pid := range strings.FieldsSeq(string(procs)) {
 		_ = os.WriteFile("/sys/fs/cgroup/first/cgroup.procs", []byte(pid), 0o644) // #nosec G306 -- it may be gone
 	}
 	if err == nil {

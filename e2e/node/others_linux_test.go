@@ -10,7 +10,7 @@ import (
 
 // TestOverlays runs the overlays on a node.
 func TestOverlays(t *testing.T) {
-	onMachine(t, options{}, func(t *testing.T, c *cluster) {
+	onMachine(t, options{}, func(c *cluster) {
 		c.apply(t, mesh)
 		c.services(t, 0)
 		for _, tt := range []struct {
@@ -30,7 +30,7 @@ func TestOverlays(t *testing.T) {
 // TestNodeCache runs deploy/node-cache, and pods ask it.
 func TestNodeCache(t *testing.T) {
 	const address = "169.254.20.10"
-	onMachine(t, options{dns: []string{address}}, func(t *testing.T, c *cluster) {
+	onMachine(t, options{dns: []string{address}}, func(c *cluster) {
 		c.stock(t)
 		c.apply(t, mesh)
 		// The system that this was written on has no interfaces of the kind "dummy".
@@ -56,7 +56,7 @@ func TestNodeCache(t *testing.T) {
 
 // TestDualStack runs base and standalone where pods have addresses of both families.
 func TestDualStack(t *testing.T) {
-	onMachine(t, options{ipv6: true, dns: []string{clusterDNS}}, func(t *testing.T, c *cluster) {
+	onMachine(t, options{ipv6: true, dns: []string{clusterDNS}}, func(c *cluster) {
 		c.apply(t, mesh)
 		c.apply(t, c.render(t, "../../deploy/base"))
 		c.must(t, coredns)
@@ -69,7 +69,7 @@ func TestDualStack(t *testing.T) {
 
 // TestIPv6 runs them where there is no IPv4, and in another domain.
 func TestIPv6(t *testing.T) {
-	onMachine(t, options{only6: true, domain: "example.internal"}, func(t *testing.T, c *cluster) {
+	onMachine(t, options{only6: true, domain: "example.internal"}, func(c *cluster) {
 		c.apply(t, mesh)
 		c.apply(t, c.render(t, "../../deploy/base"))
 		c.must(t, coredns)
@@ -101,7 +101,7 @@ func (c *cluster) standalone(t *testing.T, address string) {
 
 // TestTwoNodes has deploy/base lose nodes: one that is drained, and one whose power fails.
 func TestTwoNodes(t *testing.T) {
-	onMachine(t, options{nodes: 2}, func(t *testing.T, c *cluster) {
+	onMachine(t, options{nodes: 2}, func(c *cluster) {
 		c.apply(t, mesh)
 		c.apply(t, c.render(t, "../../deploy/base"))
 		c.must(t, "--namespace=kube-system scale deployment/coredns --replicas=2")

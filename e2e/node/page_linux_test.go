@@ -12,7 +12,7 @@ import (
 // TestPage types the commands of docs/platforms.md on a second CoreDNS, as they stand, where
 // the image is the only thing that differs.
 func TestPage(t *testing.T) {
-	onMachine(t, options{}, func(t *testing.T, c *cluster) {
+	onMachine(t, options{}, func(c *cluster) {
 		c.stock(t)
 		c.apply(t, mesh)
 		c.apply(t, `apiVersion: v1

@@ -36,7 +36,7 @@ func (c *cluster) stock(t *testing.T) {
 // it first. No lookup is lost while it is installed, changed, ended and removed, and none
 // without it.
 func TestStandalone(t *testing.T) {
-	onMachine(t, options{nodes: 2}, func(t *testing.T, c *cluster) {
+	onMachine(t, options{nodes: 2}, func(c *cluster) {
 		c.stock(t)
 		c.apply(t, mesh)
 		c.services(t, 0)

@@ -51,7 +51,7 @@ func (o *Output) Lines(n int) string {
 // Start starts a program. The environment is that of the test and env.
 func Start(name, path string, env []string, args ...string) (*Process, error) {
 	p := &Process{Name: name, done: make(chan struct{})}
-	p.cmd = exec.Command(path, args...)
+	p.cmd = exec.Command(path, args...) // #nosec G204 -- from the tests
 	p.cmd.Stdout, p.cmd.Stderr = &p.Output, &p.Output
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = diesWithParent()
@@ -104,10 +104,10 @@ func (p *Process) Terminate(grace time.Duration) error {
 }
 
 // ShowIfFailed puts the end of the output into the test's, if that failed.
-func (p *Process) ShowIfFailed(t testing.TB) {
-	t.Helper()
-	if t.Failed() {
-		t.Logf("the end of what %s wrote:\n%s", p.Name, p.Output.Lines(60))
+func (p *Process) ShowIfFailed(tb testing.TB) {
+	tb.Helper()
+	if tb.Failed() {
+		tb.Logf("the end of what %s wrote:\n%s", p.Name, p.Output.Lines(60))
 	}
 }
 
