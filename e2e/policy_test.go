@@ -19,7 +19,7 @@ func TestPolicy(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		rendered := mustKubectl(t, "", "kustomize", "../deploy/standalone")
-		mustKubectl(t, rendered, "delete", "--wait=false", "-f", "-")
+		mustKubectl(t, rendered, "delete", "--wait=false", "--ignore-not-found", "-f", "-")
 	})
 	const ours = "10.96.0.53,10.96.0.10"
 	const search = "NAMESPACE.svc.cluster.local,svc.cluster.local,cluster.local"
@@ -47,6 +47,8 @@ func TestPolicy(t *testing.T) {
 		{"istio, by revision", `labels: {istio.io/rev: stable}`, ``, ``, as(ours)},
 		{"istio, by pod", ``, `labels: {sidecar.istio.io/inject: "true"}`, ``, as(ours)},
 		{"istio, but not this pod", `labels: {istio-injection: enabled}`, `labels: {sidecar.istio.io/inject: "false"}`, ``, same},
+		{"istio, by a revision of the pod", ``, `labels: {istio.io/rev: stable}`, ``, as(ours)},
+		{"istio, but not this namespace", `labels: {istio-injection: disabled}`, `labels: {sidecar.istio.io/inject: "true"}`, ``, same},
 		{"ours, by namespace", `labels: {ttlfloor.github.io/dns: enabled}`, ``, ``, as(ours)},
 		{"ours, by pod", ``, `labels: {ttlfloor.github.io/dns: enabled}`, ``, as(ours)},
 		{"ours forbids it to a pod of a mesh", `annotations: {linkerd.io/inject: enabled}`, `labels: {ttlfloor.github.io/dns: disabled}`, ``, same},
@@ -88,24 +90,87 @@ func TestPolicy(t *testing.T) {
 			return nil
 		})
 	})
-	t.Run("no settings", func(t *testing.T) {
-		mustKubectl(t, "", "--namespace=ttlfloor", "delete", "configmap", "ttlfloor-dns-settings")
+	settings := func(t *testing.T, change string) {
+		t.Helper()
+		mustKubectl(t, "", "--namespace=ttlfloor", "patch", "configmap", "ttlfloor-dns-settings", "--type=merge", "-p", `{"data": {`+change+`}}`)
+	}
+	right := `"clusterDomain": "cluster.local", "clusterDNS": "10.96.0.10", "server": "10.96.0.53", "searches": "", "options": "ndots:5,timeout:1,attempts:3", "fallback": "yes"`
+	becomes := func(t *testing.T, want string) {
+		t.Helper()
 		eventually(t, patience, func() error {
-			if got := admitted(t, "", wanted, ""); got.dns != same {
-				return fmt.Errorf("its DNS is\n%s\nwant it unchanged", got.dns)
+			if got := admitted(t, "", wanted, ""); got.dns != strings.ReplaceAll(want, "NAMESPACE", got.namespace) {
+				return fmt.Errorf("its DNS is\n%s\nwant\n%s", got.dns, want)
 			}
 			return nil
 		})
-	})
-	t.Run("settings without an address", func(t *testing.T) {
-		mustKubectl(t, "", "--namespace=ttlfloor", "create", "configmap", "ttlfloor-dns-settings", "--from-literal=clusterDomain=cluster.local")
-		for range 20 { // until the API server knows them, and then
-			if got := admitted(t, "", wanted, ""); got.dns != same {
-				t.Fatalf("its DNS is\n%s\nwant it unchanged", got.dns)
+	}
+	for _, tt := range []struct{ name, change, want string }{
+		{"no fallback", `"fallback": "no"`, as("10.96.0.53")},
+		{"no server", `"server": ""`, same},
+		{"two servers", `"server": "10.96.0.53,10.96.0.54"`, same},
+		{"a name for an address", `"clusterDNS": "kube-dns"`, same},
+		{"no domain", `"clusterDomain": ""`, same},
+		{"blanks", `"searches": "a.example, b.example ", "options": " ndots:5 ,, :7, edns0"`,
+			"None " + ours + " " + search + ",a.example,b.example ndots:5 edns0"},
+	} {
+		t.Run("settings with "+tt.name, func(t *testing.T) {
+			settings(t, right)
+			becomes(t, as(ours))
+			settings(t, tt.change)
+			becomes(t, tt.want)
+		})
+	}
+	settings(t, right)
+	becomes(t, as(ours))
+	t.Run("namespaces that are left alone", func(t *testing.T) {
+		for _, namespace := range []string{"kube-system", "ttlfloor"} {
+			pod := &core.Pod{ObjectMeta: meta.ObjectMeta{Name: "pod", Labels: map[string]string{"ttlfloor.github.io/dns": "enabled"}}, Spec: strict}
+			got, err := plane.admin.CoreV1().Pods(namespace).Create(background, pod, meta.CreateOptions{DryRun: []string{meta.DryRunAll}})
+			if err != nil || got.Spec.DNSPolicy != core.DNSClusterFirst {
+				t.Errorf("in %s its dnsPolicy is %s (%v)", namespace, got.Spec.DNSPolicy, err)
 			}
 		}
 	})
+	t.Run("another policy replaces the dnsConfig", func(t *testing.T) {
+		mustKubectl(t, another, "apply", "-f", "-")
+		t.Cleanup(func() { mustKubectl(t, another, "delete", "-f", "-") })
+		becomes(t, "None "+ours+" "+search+" ndots:2 timeout:1 attempts:3")
+	})
+	t.Run("no settings", func(t *testing.T) {
+		mustKubectl(t, "", "--namespace=ttlfloor", "delete", "configmap", "ttlfloor-dns-settings")
+		becomes(t, same)
+	})
 }
+
+// strict is a pod that every namespace lets in.
+var strict = core.PodSpec{
+	SecurityContext: &core.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(int64(1)), SeccompProfile: &core.SeccompProfile{Type: core.SeccompProfileTypeRuntimeDefault}},
+	Containers: []core.Container{{Name: "pod", Image: "none", SecurityContext: &core.SecurityContext{
+		AllowPrivilegeEscalation: new(false), Capabilities: &core.Capabilities{Drop: []core.Capability{"ALL"}},
+	}}},
+}
+
+// another is a policy that knows nothing of ours, as clusters have them for "ndots".
+const another = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: zz-another}
+spec:
+  reinvocationPolicy: Never
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  mutations:
+  - patchType: JSONPatch
+    jsonPatch:
+      expression: >-
+        [JSONPatch{op: "add", path: "/spec/dnsConfig", value: Object.spec.dnsConfig{
+          options: [Object.spec.dnsConfig.options{name: "ndots", value: "2"}]}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: zz-another}
+spec: {policyName: zz-another}
+`
 
 // wanted is metadata of a pod that asks for the server.
 const wanted = `labels: {ttlfloor.github.io/dns: enabled}`

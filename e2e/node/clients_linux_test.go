@@ -2,9 +2,12 @@ package node
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,8 +49,7 @@ ports: [{name: grpc, port: 8086}]
 type said struct {
 	Lookups int
 	Failed  []string
-	Slowest time.Duration
-	Slow    int
+	Slow    []time.Duration
 	Resolv  string
 }
 
@@ -56,6 +58,7 @@ type said struct {
 type clients struct {
 	c         *cluster
 	namespace string
+	heard     map[string]said // what each has said last, by pod, those that are gone included
 }
 
 // startClients starts them in a namespace of their own, whose annotations are given in YAML.
@@ -81,7 +84,7 @@ spec:
 `, name, namespace, image, names)
 	}
 	c.apply(t, manifests)
-	l := &clients{c, namespace}
+	l := &clients{c, namespace, map[string]said{}}
 	l.wait(t)
 	return l
 }
@@ -110,11 +113,12 @@ func (l *clients) wait(t *testing.T) {
 // again starts them anew.
 func (l *clients) again(t *testing.T) {
 	t.Helper()
+	l.listen(t)
 	l.c.must(t, "--namespace="+l.namespace+" rollout restart daemonset")
 	l.wait(t)
 }
 
-// listen collects what running pods have to say since the last time.
+// listen collects what running pods have to say.
 func (l *clients) listen(t *testing.T) map[string]said {
 	t.Helper()
 	pods, err := l.c.admin.CoreV1().Pods(l.namespace).List(background, meta.ListOptions{})
@@ -137,7 +141,7 @@ func (l *clients) listen(t *testing.T) map[string]said {
 		if err != nil {
 			t.Fatalf("%s: %v", pod.Name, err)
 		}
-		all[pod.Name] = s
+		all[pod.Name], l.heard[pod.Name] = s, s
 	}
 	return all
 }
@@ -156,31 +160,35 @@ func (l *clients) during(t *testing.T, what string, lookups int, f func()) {
 func (l *clients) count(t *testing.T, what string, lookups int, f func()) (lost []string) {
 	t.Helper()
 	l.listen(t)
+	before := maps.Clone(l.heard)
 	f()
-	total, slow := map[string]int{}, 0
-	var slowest time.Duration
+	after := l.listen(t)
 	eventually(t, func() error {
-		least := 0
-		for pod, s := range l.listen(t) {
-			total[pod] += s.Lookups
-			slow += s.Slow
-			slowest = max(slowest, s.Slowest)
-			for _, failed := range s.Failed {
-				lost = append(lost, pod+": "+failed)
-			}
-			if least = total[pod]; least < lookups {
-				return fmt.Errorf("%s has made %d lookups, want %d", pod, least, lookups)
-			}
+		now := l.listen(t)
+		if len(now) == 0 {
+			return errors.New("no client says anything")
 		}
-		if least == 0 {
-			return fmt.Errorf("no client says anything")
+		for pod, s := range now {
+			if n := s.Lookups - after[pod].Lookups; n < lookups {
+				return fmt.Errorf("%s has made %d lookups, want %d", pod, n, lookups)
+			}
 		}
 		return nil
 	})
 	sum := 0
-	for _, n := range total {
-		sum += n
+	var slow []time.Duration
+	for pod, s := range l.heard {
+		was := before[pod]
+		sum += s.Lookups - was.Lookups
+		slow = append(slow, s.Slow[len(was.Slow):]...)
+		for _, failed := range s.Failed[len(was.Failed):] {
+			lost = append(lost, pod+": "+failed)
+		}
 	}
-	t.Logf("%s: %d queries, %d lost, %d took a second or more, the slowest %v", what, sum, len(lost), slow, slowest.Round(time.Millisecond))
+	slowest := "below a second"
+	if len(slow) > 0 {
+		slowest = slices.Max(slow).Round(time.Millisecond).String()
+	}
+	t.Logf("%s: %d queries, %d lost, %d took a second or more, the slowest %s", what, sum, len(lost), len(slow), slowest)
 	return lost
 }

@@ -17,11 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ttlfloor/ttlfloor/e2e/internal/process"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
-
-	"github.com/ttlfloor/ttlfloor/e2e/internal/process"
 )
 
 // patience is how long a test waits for what has to come, however slow the machine is.

@@ -11,10 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ttlfloor/ttlfloor/e2e/internal/process"
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/ttlfloor/ttlfloor/e2e/internal/process"
 )
 
 // node is one with processes, mounts and a network of its own.

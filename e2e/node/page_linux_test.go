@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,15 +55,25 @@ spec:
 		shows := map[string]string{ // by what is in a block, what it prints
 			"get service kube-dns":   clusterDNS + "\n" + serviceCIDR + "\n",
 			"label namespace shop":   standaloneIP,
-			"delete mutatingadmissi": "<none>",
+			"delete mutatingadmissi": "deleted",
+			"get pods --all-namespa": "<none>",
 		}
 		blocks := regexp.MustCompile(`(?s)~~~ sh\n(.*?)~~~`).FindAllStringSubmatch(section, -1)
 		for _, block := range blocks {
 			if strings.Contains(block[1], "make node") {
 				continue
 			}
-			if strings.Contains(block[1], "label namespace") {
+			// As the page says, the API server takes some seconds to know of a policy, and that it is gone.
+			switch {
+			case strings.Contains(block[1], "label namespace"):
 				eventually(t, func() error { return c.known(t) })
+			case strings.Contains(block[1], "get pods --all-namespaces"):
+				eventually(t, func() error {
+					if c.known(t) == nil {
+						return errors.New("pods are still changed")
+					}
+					return nil
+				})
 			}
 			cmd := exec.Command("bash", "-ec", block[1]) // #nosec G204 -- from the document
 			cmd.Dir = root
@@ -71,6 +82,9 @@ spec:
 			t.Logf("%s\n%s", block[1], out)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if strings.Contains(block[1], "get pods --all-namespaces") && strings.Contains(string(out), standaloneIP) {
+				t.Errorf("a pod still asks %s", standaloneIP)
 			}
 			for in, want := range shows {
 				if strings.Contains(block[1], in) {

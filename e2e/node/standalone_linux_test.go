@@ -85,10 +85,7 @@ func TestStandalone(t *testing.T) {
 				c.must(t, standaloneReady)
 			}},
 			{"one server killed", many, func() {
-				for _, dir := range running("/coredns") {
-					do(t, "kill -KILL "+filepath.Base(dir))
-					break
-				}
+				do(t, "kill -KILL "+filepath.Base(running("/coredns")[0]))
 				c.must(t, standaloneReady)
 			}},
 			{"all pods deleted at once", many, func() {
@@ -96,6 +93,9 @@ func TestStandalone(t *testing.T) {
 				c.must(t, standaloneReady)
 			}},
 			{"a node drained", many, func() {
+				if out := c.must(t, "--namespace=ttlfloor get pods --output=jsonpath={.items[*].spec.nodeName}"); !strings.Contains(out, "node-2") {
+					t.Errorf("the servers are on %s, want one on node-2", out)
+				}
 				c.must(t, "drain node-2 --ignore-daemonsets --timeout=3m")
 				c.must(t, "uncordon node-2")
 			}},

@@ -37,13 +37,12 @@ func main() {
 	}
 }
 
-// Said is what a client has to say of its lookups.
+// Said is what a client has to say of its lookups since it was started.
 type Said struct {
 	Lookups int
-	Failed  []string // what went wrong, with its time
-	Slowest time.Duration
-	Slow    int    // lookups of a second and more
-	Resolv  string // its /etc/resolv.conf
+	Failed  []string        // what went wrong, with its time
+	Slow    []time.Duration // how long lookups of a second and more took
+	Resolv  string          // its /etc/resolv.conf
 }
 
 // asker looks names up.
@@ -95,8 +94,8 @@ func (a *asker) work(end context.Context, every time.Duration, names []string, i
 		took := time.Since(begin)
 		a.mu.Lock()
 		a.said.Lookups++
-		if a.said.Slowest = max(a.said.Slowest, took); took >= time.Second {
-			a.said.Slow++
+		if took >= time.Second {
+			a.said.Slow = append(a.said.Slow, took)
 		}
 		if err != nil {
 			a.said.Failed = append(a.said.Failed, fmt.Sprintf("%s, after %v: %v", begin.UTC().Format("15:04:05.000"), took.Round(time.Millisecond), err))
@@ -105,11 +104,9 @@ func (a *asker) work(end context.Context, every time.Duration, names []string, i
 	}
 }
 
-// ServeHTTP implements [http.Handler]: it says what came of the lookups since it was asked
-// last.
+// ServeHTTP implements [http.Handler]: it says what came of the lookups.
 func (a *asker) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_ = json.NewEncoder(w).Encode(a.said)
-	a.said = Said{Resolv: a.said.Resolv}
 }

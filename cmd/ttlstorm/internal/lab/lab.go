@@ -34,6 +34,7 @@ type Run struct {
 	Source    *storm.Source
 	Replicas  int           // that queries go to at random; 0 is one
 	Sticky    bool          // the queries from an address go to one of them, as they do to that of a node
+	Second    []string      // directives of another server that clients ask as well, of whose answer they take every other; nil is none
 	PerNode   int           // clients that share a cache on their node; 0 is none
 	Node      []string      // directives of that cache
 	RoundTrip time.Duration // mean; drawn from half of it to one and a half
@@ -84,6 +85,7 @@ type run struct {
 	processes []*process // replicas, and then nodes
 	replicas  []*process // that queries go to
 	nodes     []*process
+	second    *process // nil if there is none
 	clients   []resolver
 	due       queue
 	record    *storm.Record
@@ -205,6 +207,13 @@ func (r *run) servers() error {
 		}
 		r.replicas = append(r.replicas, p)
 	}
+	if r.Second != nil {
+		p, err := r.server(r.Second, r.Source)
+		if err != nil {
+			return err
+		}
+		r.second = p
+	}
 	if r.PerNode == 0 {
 		return nil
 	}
@@ -291,6 +300,11 @@ func (r *run) ask(c *resolver, at time.Duration) time.Duration {
 		c.last, c.begins = int64(at), false
 	}
 	m := serve(r.handlerFor(r.rand, c.node, c.from), query(r.Names[c.name], q.Type), r.from(c.from), q.TCP)
+	if r.second != nil {
+		if other := serve(r.second.handler, query(r.Names[c.name], q.Type), r.from(c.from), q.TCP); r.beside.IntN(2) == 0 {
+			m = other
+		}
+	}
 	trip := r.RoundTrip/2 + time.Duration(r.rand.Int64N(int64(r.RoundTrip)+1))
 	switch {
 	case r.Lost > 0 && r.beside.Float64() < r.Lost:
