@@ -100,7 +100,8 @@ var document = template.Must(template.New("clients").Funcs(template.FuncMap{
 
 Each row is a measurement of a program as it comes from its registry, against a CoreDNS on the same machine.
 ` + "`make clients`" + ` repeats all of them, and ` + "`make clients CLIENT=nginx`" + ` one. A client is used once, left alone for 17 seconds, and
-then used four times a second for 36 seconds. The times are those between two of its lookups.
+then used four times a second for 36 seconds. The times are those between two of its lookups. *Never* is not within these 53
+seconds, so that a greatest wait of more than that was not looked for.
 
 *Cured* is a client that asks by itself when the TTL has run out, and of which a fleet becomes even. *Helped* is a cache that
 asks when it is used, and so less often, or a fleet that becomes more even. *Not moved* is a client whose waits are not the TTL.
