@@ -146,42 +146,66 @@ func delv(t *testing.T, s server, key *dns.DNSKEY, name string, qtype uint16) st
 }
 
 // daemon starts a DNS server that a configuration file makes listen on a port
-// of 127.0.0.1, which is given to it as "127.0.0.1@PORT", and waits for it.
+// of 127.0.0.1, which is given to it as "127.0.0.1@PORT", and waits for it. Another test may
+// take the port first; then it tries the next one.
 func daemon(t *testing.T, name string, config func(addr string) string) server {
 	t.Helper()
 	path := tool(t, name, name)
-	free, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.LocalAddr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "-d", "-c", write(t, name+".conf", config(strings.Replace(addr, ":", "@", 1))))
 	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(out.String())
+	for range 5 {
+		free, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		addr := free.LocalAddr().String()
+		if err := free.Close(); err != nil {
+			t.Fatal(err)
+		}
+		out.Reset()
+		cmd := exec.Command(path, "-d", "-c", write(t, name+".conf", config(strings.Replace(addr, ":", "@", 1))))
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		exited := make(chan struct{})
+		go func() {
+			_ = cmd.Wait()
+			close(exited)
+		}()
+		if !isUp(addr, name, exited) {
+			_ = cmd.Process.Kill()
+			<-exited
+			continue
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Signal(os.Interrupt)
+			<-exited
+			if t.Failed() {
+				t.Log(out.String())
+			}
+		})
+		return server{udp: addr, tcp: addr}
+	}
+	t.Fatalf("%s does not answer: %s", name, &out)
+	return server{}
+}
+
+// isUp waits until a server says that it is what it should be, or has exited.
+func isUp(addr, name string, exited <-chan struct{}) bool {
 	c := dns.Client{Timeout: 100 * time.Millisecond}
 	up := new(dns.Msg).SetQuestion("version.bind.", dns.TypeTXT)
 	up.Question[0].Qclass = dns.ClassCHAOS
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		if _, _, err := c.Exchange(up, addr); err == nil {
-			return server{udp: addr, tcp: addr}
+		select {
+		case <-exited:
+			return false
+		default:
+		}
+		if m, _, err := c.Exchange(up, addr); err == nil && strings.Contains(strings.ToLower(fmt.Sprint(m.Answer)), name) {
+			return true
 		}
 	}
-	_ = cmd.Process.Kill()
-	t.Fatalf("%s does not answer", name)
-	return server{}
+	return false
 }
 
 // unbound starts a validating resolver that trusts a key and asks a server.
