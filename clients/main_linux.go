@@ -175,9 +175,7 @@ func (o *options) measure(ctx context.Context, c *cli.Command) error {
 		if err := atlas.Text(c.Root().Writer, &entries[i]); err != nil {
 			return err
 		}
-		if e := entries[i].Error; e != "" {
-			missing = append(missing, fmt.Errorf("%s: %s", entries[i].Client, e))
-		}
+		missing = append(missing, entries[i].Missing()...)
 	}
 	if o.out != "" {
 		if err := atlas.Write(o.out, entries); err != nil {

@@ -44,10 +44,16 @@ var fakes = []struct {
 		_, err = conn.Write([]byte("query"))
 		return nothing, err
 	}}, "it asks others than the server: [192.0.2.1]"},
-	{program.Program{Name: "fake-leaves-a-process", Start: func(c *program.Cell) (program.Use, error) {
-		_, err := c.Run("sh", "-c", "setsid sleep "+mark+" > /dev/null 2>&1 &") // a daemon, whose parent is gone
-		return nothing, err
+	{program.Program{Name: "fake-leaves-a-process", Start: func(*program.Cell) (program.Use, error) {
+		return something, exec.Command("sh", "-c", "setsid sleep "+mark+" > /dev/null 2>&1 &").Run() // a daemon, whose parent is gone
 	}}, ""},
+	{program.Program{Name: "fake-ends-later", Start: func(c *program.Cell) (program.Use, error) {
+		_, err := c.Run("sh", "-c", "sleep 1; exit 4")
+		return something, err
+	}}, "sh ended: exit status 4"},
+	{program.Program{Name: "fake-answers-nothing", Start: func(*program.Cell) (program.Use, error) {
+		return nothing, nil
+	}}, "no use of it had an answer: nothing"},
 	{program.Program{Name: "fake-asks", Start: func(_ *program.Cell) (program.Use, error) {
 		return func(ctx context.Context, name string) (string, int, error) {
 			addrs, err := net.DefaultResolver.LookupHost(ctx, name)
@@ -58,6 +64,8 @@ var fakes = []struct {
 		}, nil
 	}}, ""},
 }
+
+func something(context.Context, string) (string, int, error) { return "127.1.0.1", -1, nil }
 
 func nothing(context.Context, string) (string, int, error) { return "", -1, errors.New("nothing") }
 

@@ -52,13 +52,13 @@ func Conclude(r *Result) Conclusion {
 		c.Waits[row.Case] = row.wait(c.Itself, r.jittery())
 		switch row.Case {
 		case source.Week:
-			if len(row.Got) == 2 {
-				c.Ceiling = row.Got[1]
+			if len(row.Got) == 2 { // the first answer may be as it came; one from the cache counts down
+				c.Ceiling = min(row.Got[1], row.Got[0]+int((Alone+Used)/time.Second))
 			}
 		case source.Cut:
 			c.TCP = row.TCP > 0
 		case source.Moves:
-			c.Moves = row.reached()
+			c.Moves = row.reached(c.Waits[source.Moves])
 		}
 	}
 	five, thirty := r.row(source.TTL5), r.row(source.TTL30)
@@ -130,18 +130,18 @@ func (r *Row) wait(itself bool, jittery int) string {
 	least, m, longest := r.Waits.Least, r.Waits.Median, r.Waits.Most
 	ttl, has := ttls[r.Case]
 	switch {
+	case slices.Contains(failures, r.Case) && longest > 1.15*least+0.5:
+		return irregular
 	case m <= together.Seconds() && itself:
 		return atOnce
 	case m <= onUse.Seconds():
 		return eachUse
 	case jittery > 0 && r.Case != source.NXSOA && (has || r.Case == source.TTL0) && r.about(max(ttl, float64(jittery)), jitter):
 		return fmt.Sprintf("%.0f s and more", max(ttl, float64(jittery)))
-	case has && r.about(ttl, late):
-		return fmt.Sprintf("%.0f s", ttl)
-	case slices.Contains(failures, r.Case) && longest > 1.15*least+0.5:
-		return irregular
 	case slices.Contains(failures, r.Case) && r.Waits.N == 1 && m >= 10: // nor can it be known to be regular
 		return once
+	case has && r.Waits.N < 3 && r.about(ttl, late): // of few, the phase counts
+		return fmt.Sprintf("%.0f s", ttl)
 	case m < 1:
 		return fmt.Sprintf("%.1f s", m)
 	}
@@ -151,16 +151,18 @@ func (r *Row) wait(itself bool, jittery int) string {
 // failures are the cases in which many clients wait for a time that differs.
 var failures = []string{source.NXSOA, source.NX, source.Failure, source.Drop}
 
-// reached says how long it takes until a changed answer reaches a use.
-func (r *Row) reached() string {
+// reached says how long it takes at most until a changed answer reaches a use: as long as it
+// waits, unless it was seen to go on with the old one.
+func (r *Row) reached(wait string) string {
 	switch {
 	case r.Uses == 0:
 		return "not seen"
 	case r.Moved < 2:
 		return never
-	}
-	if r.Stale <= onUse.Seconds() {
+	case wait == eachUse || wait == atOnce:
 		return atOnce
+	case r.Stale > r.Waits.Most+soon.Seconds():
+		return fmt.Sprintf("within %.0f s", math.Ceil(r.Stale))
 	}
-	return fmt.Sprintf("within %.0f s", math.Ceil(r.Stale))
+	return "within " + wait
 }

@@ -50,9 +50,10 @@ func TestVerdict(t *testing.T) {
 	}{
 		{"a fleet that is even", Entry{Conclusion: Conclusion{Itself: true, Follows: true}, Fleets: fleets(100, 6, 1.5)}, "cured"},
 		{"one that is more even", Entry{Conclusion: Conclusion{Itself: true, Follows: true}, Fleets: fleets(20, 12, 3)}, "helped"},
-		{"one that is as it was", Entry{Conclusion: Conclusion{Itself: true, Follows: true}, Fleets: fleets(100, 100, 40)}, "not moved: its waits are its own"},
+		{"one that is as it was", Entry{Conclusion: Conclusion{Itself: true, Follows: true}, Fleets: fleets(100, 100, 40)}, "not moved: as uneven as before"},
 		{"one that is more even, and has waits of its own", Entry{Conclusion: Conclusion{Itself: true}, Fleets: fleets(200, 100, 30)}, "not moved: its waits are its own"},
-		{"one that is less even", Entry{Conclusion: Conclusion{Itself: true}, Fleets: fleets(10, 20, 4)}, "made worse"},
+		{"one without a fleet", Entry{Conclusion: Conclusion{Itself: true, Follows: true}}, "not measured as a fleet"},
+		{"one that is less even", Entry{Conclusion: Conclusion{Itself: true, Follows: true}, Fleets: fleets(10, 20, 4)}, "made worse"},
 		{"a cache", Entry{Conclusion: Conclusion{Follows: true}}, "helped"},
 		{"no cache", Entry{Conclusion: Conclusion{Waits: map[string]string{"ttl30": eachUse}}}, "not moved: it keeps nothing"},
 		{"once", Entry{Conclusion: Conclusion{Waits: map[string]string{"ttl30": never}}}, "not moved: it asks once"},

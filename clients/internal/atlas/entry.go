@@ -36,7 +36,7 @@ func NewEntry(p *program.Program, results []Result) Entry {
 	e := Entry{Client: p.Name, Title: p.Title, Note: program.Notes[p.Name], Rows: []Row{}}
 	for i := range results {
 		r := &results[i]
-		if len(r.Strays) > 0 && r.Error == "" {
+		if len(r.Strays) > 0 {
 			r.Error = fmt.Sprintf("it asks others than the server: %v", r.Strays)
 		}
 		if r.Error != "" {
@@ -119,6 +119,22 @@ func agree(a, b string) bool {
 // Fail notes why there is no result.
 func (r *Result) Fail(why string) { r.Error = why }
 
+// Fail notes why there is no fleet.
+func (f *Fleet) Fail(why string) { f.Error = why }
+
+// Missing lists what could not be measured, with the reason.
+func (e *Entry) Missing() (errs []error) {
+	if e.Error != "" {
+		errs = append(errs, fmt.Errorf("%s: %s", e.Client, e.Error))
+	}
+	for _, treatment := range slices.Sorted(maps.Keys(e.Fleets)) {
+		if why := e.Fleets[treatment].Error; why != "" {
+			errs = append(errs, fmt.Errorf("%s, a fleet %s ttlfloor: %s", e.Client, treatment, why))
+		}
+	}
+	return errs
+}
+
 // Write writes entries as clients.json and clients.md of a directory. Those of other
 // clients that are there stay.
 func Write(dir string, entries []Entry) error {
@@ -133,7 +149,7 @@ func Write(dir string, entries []Entry) error {
 			old = append(old, e)
 			continue
 		}
-		if e.Fleets == nil {
+		if e.Fleets == nil && e.Error == "" && e.Version == old[i].Version {
 			e.Fleets = old[i].Fleets
 		}
 		old[i] = e
@@ -144,6 +160,9 @@ func Write(dir string, entries []Entry) error {
 	}
 	for i := range old {
 		old[i].Note = program.Notes[old[i].Client]
+		if old[i].Error == "" {
+			old[i].Conclusion = Conclude(&Result{Rows: old[i].Rows})
+		}
 		if found, err := program.ByName(old[i].Client); err == nil {
 			old[i].Title = found[0].Title
 		}

@@ -3,12 +3,14 @@
 package atlas
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"math"
 	"time"
 
+	"github.com/ttlfloor/ttlfloor/clients/internal/cell"
 	"github.com/ttlfloor/ttlfloor/clients/internal/program"
 	"github.com/ttlfloor/ttlfloor/clients/internal/source"
 )
@@ -32,6 +34,7 @@ type Fleet struct {
 	Second  int     `json:"busiest_second"`     // of the calendar
 	Busiest int     `json:"busiest_any_offset"` // of all seconds, wherever they begin
 	Ratio   float64 `json:"busiest_over_mean"`  // of the latter
+	Error   string  `json:"error,omitempty"`    // why there is none
 }
 
 // MeasureFleet measures a fleet in this cell.
@@ -41,6 +44,10 @@ func MeasureFleet(ctx context.Context, p *program.Program, dir, installed, treat
 		return f, err
 	}
 	defer server.Stop()
+	strays, err := cell.Watch()
+	if err != nil {
+		return f, err
+	}
 	c := &program.Cell{Context: ctx, Dir: dir, Installed: installed, Log: log}
 	for i := range FleetSize {
 		c.Names = append(c.Names, fmt.Sprintf("c%d.%s.%s", i, source.TTL20, source.Zone))
@@ -55,7 +62,11 @@ func MeasureFleet(ctx context.Context, p *program.Program, dir, installed, treat
 		}
 	}
 	sleep(ctx, FleetLength)
-	return even(server.Queries(), time.Now()), ctx.Err()
+	f = even(server.Queries(), time.Now())
+	if others := strays(); len(others) > 0 {
+		return f, fmt.Errorf("it asks others than the server: %v", others)
+	}
+	return f, cmp.Or(ctx.Err(), c.Ended())
 }
 
 // even counts the queries of the last seconds.

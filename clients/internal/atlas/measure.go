@@ -116,10 +116,30 @@ func Measure(ctx context.Context, p *program.Program, dir, installed string, log
 	}
 	queries := server.Queries()
 	r.Strays = append(r.Strays, strays()...)
+	if err := c.Ended(); err != nil {
+		return r, err
+	}
 	for _, name := range c.Names {
 		r.Rows = append(r.Rows, row(source.Label(name), queries, uses, server.Began(), began, alone, do == nil))
 	}
-	return r, nil
+	return r, r.unanswered()
+}
+
+// unanswered is an error if no use of a name that has an address had one: then the waits are
+// none of a client that works.
+func (r *Result) unanswered() error {
+	why := ""
+	for _, label := range []string{source.TTL1, source.TTL5, source.TTL30} {
+		row := r.row(label)
+		if row == nil {
+			continue
+		}
+		if row.Uses == 0 || row.Failed < row.Uses {
+			return nil
+		}
+		why = row.Last
+	}
+	return fmt.Errorf("no use of it had an answer: %s", why)
 }
 
 // useAll uses all names once, and after a while all the time.

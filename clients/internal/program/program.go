@@ -3,7 +3,9 @@
 package program
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ttlfloor/ttlfloor/clients/internal/source"
@@ -47,6 +50,25 @@ type Cell struct {
 	Installed string   // what Install made
 	Names     []string // one for each case
 	Log       io.Writer
+
+	mu    sync.Mutex
+	ended error // of the first program that did not live as long as the cell
+}
+
+// Ended returns an error if a program has ended.
+func (c *Cell) Ended() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
+}
+
+// end notes that a program has ended, and how.
+func (c *Cell) end(program string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil && c.Context.Err() == nil {
+		c.ended = fmt.Errorf("%s ended: %w", program, cmp.Or(err, errors.New("exit status 0")))
+	}
 }
 
 // All are the programs, in the order of documents.
@@ -116,12 +138,7 @@ func (c *Cell) Run(args ...string) (*exec.Cmd, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	go func() {
-		err := cmd.Wait()
-		if c.Context.Err() == nil {
-			_, _ = fmt.Fprintf(c.Log, "%s ended: %v\n", args[0], err)
-		}
-	}()
+	go func() { c.end(args[0], cmd.Wait()) }()
 	return cmd, nil
 }
 

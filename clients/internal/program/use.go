@@ -106,7 +106,7 @@ func driver(c *Cell, args ...string) (Use, error) {
 				ch <- rest
 			}
 		}
-		_, _ = fmt.Fprintf(c.Log, "%s ended: %v\n", args[0], cmd.Wait())
+		c.end(args[0], cmd.Wait())
 	}()
 	return func(ctx context.Context, name string) (string, int, error) {
 		ch := make(chan string, 1)

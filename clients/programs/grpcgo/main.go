@@ -37,7 +37,8 @@ func main() {
 		}
 		options = append(options, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: age}))
 	}
-	for _, host := range []string{"127.1.0.1", "127.1.0.2"} {
+	for i := range 20 { // the addresses that names come to have
+		host := fmt.Sprintf("127.1.0.%d", i+1)
 		l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 		if err != nil {
 			log.Fatal(err)
