@@ -118,9 +118,9 @@ An answer has TTL 20 here, and a record of another section has 7. A denial has a
 A truncated answer is asked for again over TCP by the client, or by who uses it. The last column is the greatest TTL that a cache
 hands out for one of a week. "10 s and more" was seen once.
 
-| client | additional 7 | authority 7 | NXDOMAIN | without SOA | SERVFAIL | no answer | TCP after truncation | a week |
-|---|---|---|---|---|---|---|---|---|
-{{range .}}{{if not .Error}}| {{.Title}} | {{wait . "additional"}} | {{wait . "authority"}} | {{wait . "nxsoa"}} | {{wait . "nx"}} | {{wait . "failure"}} | {{wait . "drop"}} | {{tcp .}} | {{ceiling .}} |
+| client | additional 7 | SRV, additional 7 | authority 7 | NXDOMAIN | without SOA | SERVFAIL | no answer | TCP after truncation | a week |
+|---|---|---|---|---|---|---|---|---|---|
+{{range .}}{{if not .Error}}| {{.Title}} | {{wait . "additional"}} | {{wait . "srv"}} | {{wait . "authority"}} | {{wait . "nxsoa"}} | {{wait . "nx"}} | {{wait . "failure"}} | {{wait . "drop"}} | {{tcp .}} | {{ceiling .}} |
 {{end}}{{end}}
 ## Fleets
 

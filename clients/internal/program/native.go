@@ -49,13 +49,13 @@ var _ = register(&Program{
 })
 
 var _ = register(&Program{
-	Name: "hickory-0.25", Title: "hickory-resolver 0.25", Packages: []string{"gcc", "libc6-dev"}, Tools: rust, Version: crate("hickory-resolver"),
+	Name: "hickory-0.25", Title: "hickory-resolver 0.25", Packages: []string{"gcc", "libc6-dev"}, Tools: rust, SRV: true, Version: crate("hickory-resolver"),
 	Install: cargo("hickory-0.25"),
 	Start:   func(c *Cell) (Use, error) { return driver(c, c.Installed+cargoDriver) },
 })
 
 var _ = register(&Program{
-	Name: "hickory-0.26", Title: "hickory-resolver 0.26", Packages: []string{"gcc", "libc6-dev"}, Tools: rust, Version: crate("hickory-resolver"),
+	Name: "hickory-0.26", Title: "hickory-resolver 0.26", Packages: []string{"gcc", "libc6-dev"}, Tools: rust, SRV: true, Version: crate("hickory-resolver"),
 	Install: cargo("hickory-0.26"),
 	Start:   func(c *Cell) (Use, error) { return driver(c, c.Installed+cargoDriver) },
 })

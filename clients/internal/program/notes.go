@@ -38,6 +38,7 @@ TTL 7 makes a TTL of 20 one of 7.`,
 	"coredns-stale": `It hands out 0 while it asks for a new answer, which is what storms come from. Its queries in the background go over TCP.`,
 	"systemd-resolved": `It keeps an answer for the least TTL of all sections, but hands out the record's own. It keeps none for longer than two hours. It does not keep what a server on
 loopback says unless "CacheFromLocalhost" is set, as here. For a name that does not exist it sends each query twice.`,
-	"hickory-0.26": `It asks for A and AAAA at once, and a third to a half of its queries go over TCP.`,
+	"hickory-0.25": `It keeps an SRV answer for the least TTL of answer and additional section.`,
+	"hickory-0.26": `It keeps an SRV answer for its own TTL, whatever the additional section has. It asks for A and AAAA at once, and a third to a half of its queries go over TCP.`,
 	"c-ares":       `This is the version of Debian 12. Later ones have a cache of their own.`,
 }

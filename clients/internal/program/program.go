@@ -29,6 +29,7 @@ type Program struct {
 	Title    string            // in documents
 	Packages []string          // of Debian, which have all that it needs
 	Tools    map[string]string // commands that it needs as well, and the packages to have them from where they are missing
+	SRV      bool              // it looks up SRV records, too
 	Only     []string          // labels of the cases that it can have; all if empty
 	Longer   time.Duration     // that it is used for, where its waits are long
 	Version  []string          // a command that prints it
@@ -101,7 +102,10 @@ func ByName(name string) (found []*Program, err error) {
 // Names are those of the cases that a program can have.
 func (p *Program) Names() (names []string) {
 	for _, c := range source.Cases {
-		if len(p.Only) == 0 || slices.Contains(p.Only, c.Label) {
+		switch {
+		case c.Label == source.SRV && p.SRV:
+			names = append(names, "_port._tcp."+c.Label+"."+source.Zone)
+		case c.Label != source.SRV && (len(p.Only) == 0 || slices.Contains(p.Only, c.Label)):
 			names = append(names, c.Label+"."+source.Zone)
 		}
 	}

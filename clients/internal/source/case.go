@@ -36,6 +36,7 @@ const (
 	Cut        = "cut"
 	Moves      = "moves"
 	Week       = "week"
+	SRV        = "srv" // of clients that look up SRV records
 )
 
 const (
@@ -69,6 +70,10 @@ var Cases = []Case{
 	{Drop, "no answer", nil},
 	{Cut, "TC over UDP, TTL 5 over TCP", positive(5)},
 	{Week, "TTL of a week", positive(WeekTTL)},
+	{SRV, "SRV with TTL 20, in the additional section its address with 7", func(m *dns.Msg, q dns.Question, at time.Duration) {
+		positive(high)(m, q, at)
+		m.Extra = append(m.Extra, a("target."+Zone, low, net.IPv4(127, 1, 0, 1)))
+	}},
 	{Moves, "TTL 5, another address every 11 s", positive(5)},
 }
 

@@ -1,5 +1,5 @@
 //! Looks up the names on its standard input with hickory-resolver and the options that it has
-//! by default.
+//! by default: addresses, or SRV records where a name begins with an underscore.
 
 use std::error::Error;
 use std::io::{stdin, BufRead};
@@ -17,6 +17,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (number, name) = (number.to_string(), name.to_string());
         let resolver = resolver.clone();
         runtime.spawn(async move {
+            if name.starts_with('_') {
+                match resolver.srv_lookup(name).await {
+                    Err(err) => println!("{number} - {}", err.to_string().replace('\n', " ")),
+                    Ok(_) => println!("{number} SRV"),
+                }
+                return;
+            }
             match resolver.lookup_ip(name).await {
                 Err(err) => println!("{number} - {}", err.to_string().replace('\n', " ")),
                 Ok(all) => match all.iter().find(IpAddr::is_ipv4) {
