@@ -41,12 +41,20 @@ var kustomizations = map[string][]struct {
 		{"www.example.org.", dns.TypeA, 20, 30},       // 30 from the cache, which is not raised
 		{"_sip._udp.example.org.", dns.TypeSRV, 5, 5}, // the cache's least
 	},
+	standalone: {
+		{policy, dns.TypeSRV, floor, ceiling},
+		{"web.shop.svc.cluster.local.", dns.TypeA, outsideTheRules, outsideTheRules},
+	},
+	standalone + "/server": {{policy, dns.TypeSRV, floor, ceiling}},
 	nodeCache: {
 		{policy, dns.TypeSRV, 11, ceiling}, // what the cluster gives, cut to 30 by the cache
 		{"web.shop.svc.cluster.local.", dns.TypeA, 1, 30},
 		{"www.example.org.", dns.TypeA, 1, 30},
 	},
 }
+
+// standalone is a second server beside the cluster's own, which it asks for the world.
+const standalone = "../deploy/standalone"
 
 // nodeCache is a second tier: it asks the servers of the cluster.
 const nodeCache = "../deploy/node-cache"
@@ -85,6 +93,9 @@ func TestKustomizations(t *testing.T) {
 				if slices.Contains(custom, object.Kind) {
 					continue
 				}
+				if object.Kind == "Namespace" { // in which the others are
+					mustKubectl(t, doc, "apply", "--server-side", "-f", "-")
+				}
 				known = append(known, doc)
 				if corefile := object.Data["Corefile"]; object.Kind == "ConfigMap" && corefile != "" {
 					corefiles++
@@ -111,7 +122,7 @@ func boots(t *testing.T, dir, corefile string) {
 	if dir == nodeCache {
 		at.upstream = startReady(t, coreDNSProgram, deployment(t).corefile(t)).dns
 	}
-	p := startPodAt(t, coreDNSProgram, corefile, at)
+	p := startPodAt(t, coreDNSProgram, corefile, at, "CLUSTER_DNS="+at.upstream, "CLUSTER_DOMAIN=cluster.local")
 	if strings.Contains(corefile, "    ready") {
 		p.waitReady(t)
 	}
