@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -151,6 +152,7 @@ func (c *cluster) powerFails(t *testing.T, l *clients, name string) {
 		c.nodes[name].kill()
 		delete(c.nodes, name)
 		c.must(t, "wait --for=condition=Ready=Unknown node/"+name+" --timeout=2m")
+		time.Sleep(30 * time.Second) // until those that were on their way are over: two attempts of five seconds for each of four names, some side by side
 	})
 	l.during(t, "after that", many, func() {})
 }
