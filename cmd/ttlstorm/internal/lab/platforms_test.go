@@ -85,7 +85,11 @@ func TestPlatforms(t *testing.T) {
 	t.Setenv("CLUSTER_DNS", "10.96.0.10")
 	var table bytes.Buffer
 	fmt.Fprintf(&table, "| platform | way | without *ttlfloor* | with it |\n| --- | --- | --- | --- |\n")
-	for _, w := range ways {
+	some := ways
+	if underRace { // which takes ten times as long
+		some = ways[:2]
+	}
+	for _, w := range some {
 		t.Run(w.platform+", "+w.name, func(t *testing.T) {
 			without, with := w.herd(t, none), w.herd(t, "")
 			t.Logf("the busiest second has %.2f times the mean, and %.2f without", with, without)
@@ -98,7 +102,7 @@ func TestPlatforms(t *testing.T) {
 			fmt.Fprintf(&table, "| %s | %s | %.1f | %.2f |\n", w.platform, w.name, without, with)
 		})
 	}
-	if t.Failed() {
+	if t.Failed() || underRace {
 		return
 	}
 	text, err := os.ReadFile(platformsDocument)
