@@ -123,7 +123,7 @@ func (c *Client) wait() time.Duration {
 		return c.model.success(c.ttl, c.rand)
 	case c.denied && c.model.denial != nil:
 		c.failures = 0
-		return c.model.denial(c.negative)
+		return c.model.denial(c.negative, c.rand)
 	}
 	c.failures = min(c.failures+1, 30)
 	return c.model.failure(int(c.failures), c.rand)

@@ -25,7 +25,7 @@ type Model struct {
 
 	stages  [][]uint16 // types to look up; the next stage is for when all lookups of one fail
 	success func(ttl uint32, r *rand.Rand) time.Duration
-	denial  func(ttl uint32) time.Duration // nil: a negative answer is a failure
+	denial  func(ttl uint32, r *rand.Rand) time.Duration // nil: a negative answer is a failure
 	failure func(n int, r *rand.Rand) time.Duration
 }
 
@@ -45,7 +45,7 @@ var Models = []*Model{
 		Failure: "waits for the negative TTL of the SOA; without a SOA it backs off from 100 ms to 10 s, of which 10% is jitter.",
 		Source:  "linkerd2-proxy before its release of March 2025", Assumed: linkerdAssumed,
 		stages: linkerd, success: exactly, failure: backoff(100*time.Millisecond, 10*time.Second, 0.1),
-		denial: seconds,
+		denial: func(ttl uint32, _ *rand.Rand) time.Duration { return seconds(ttl) },
 	},
 	{
 		Name: "linkerd", Doc: "linkerd2-proxy since then", Asks: linkerdAsks,
@@ -54,7 +54,7 @@ var Models = []*Model{
 		Source:  "linkerd2-proxy since its release of March 2025, pull request 3807", Assumed: linkerdAssumed,
 		stages:  linkerd,
 		success: func(ttl uint32, _ *rand.Rand) time.Duration { return seconds(max(ttl, 5)) },
-		denial:  func(ttl uint32) time.Duration { return seconds(max(ttl, 5)) },
+		denial:  func(ttl uint32, _ *rand.Rand) time.Duration { return seconds(max(ttl, 5)) },
 		failure: backoff(100*time.Millisecond, 10*time.Second, 0.1),
 	},
 	{
@@ -66,8 +66,9 @@ var Models = []*Model{
 	{
 		Name: "envoy-jitter", Doc: "the same with the dns_jitter that Istio sets, 100 ms", Asks: envoyAsks,
 		TTL:     "waits for the TTL, or for 5 s (dns_refresh_rate) where that is 0, and for up to 100 ms more. It has no other floor.",
-		Failure: envoyFailure + " The jitter is added.", Source: "Envoy's documentation of clusters; the jitter is Istio's", Measured: "envoy-jitter",
-		stages: [][]uint16{{dns.TypeA}}, success: envoy(100 * time.Millisecond), failure: again(envoy(100 * time.Millisecond)),
+		Failure: envoyFailure + " The jitter is added after a negative answer alone.", Source: "Envoy's documentation of clusters; the jitter is Istio's", Measured: "envoy-jitter",
+		stages: [][]uint16{{dns.TypeA}}, success: envoy(100 * time.Millisecond), failure: again(envoy(0)),
+		denial: func(_ uint32, r *rand.Rand) time.Duration { return envoy(100*time.Millisecond)(0, r) },
 	},
 	{
 		Name: "servicetalk", Doc: "ServiceTalk: TTL within 10 s to 300 s, and up to 4 s more", Asks: "A and AAAA",
