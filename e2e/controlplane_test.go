@@ -1,20 +1,15 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/ttlfloor/ttlfloor/e2e/internal/credentials"
 	"github.com/ttlfloor/ttlfloor/e2e/internal/process"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/tools/clientcmd/api"
 )
 
 // plane is the control plane of the whole package.
@@ -35,7 +30,7 @@ const adminToken = "administrator"
 // startControlPlane starts one that keeps everything in dir.
 func startControlPlane(dir string) (*controlPlane, error) {
 	c := &controlPlane{dir: dir, port: freePort(), kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
-	if err := writeKey(c.path("service-account.key")); err != nil {
+	if err := credentials.WriteKey(c.path("service-account.key")); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(c.path("tokens.csv"), []byte(adminToken+`,admin,admin,"system:masters"`+"\n"), 0o600); err != nil {
@@ -104,16 +99,7 @@ func (c *controlPlane) connect() error {
 
 // writeKubeconfig writes the access of one with a token, at a port of loopback.
 func (c *controlPlane) writeKubeconfig(path string, port int, token string) error {
-	ca, err := os.ReadFile(c.path("certificates/apiserver.crt")) // it is self-signed
-	if err != nil {
-		return err
-	}
-	return clientcmd.WriteToFile(api.Config{
-		Clusters:       map[string]*api.Cluster{"e2e": {Server: "https://" + local(port), CertificateAuthorityData: ca}},
-		AuthInfos:      map[string]*api.AuthInfo{"e2e": {Token: token}},
-		Contexts:       map[string]*api.Context{"e2e": {Cluster: "e2e", AuthInfo: "e2e"}},
-		CurrentContext: "e2e",
-	}, path)
+	return credentials.WriteKubeconfig(path, "https://"+local(port), c.path("certificates/apiserver.crt"), token)
 }
 
 // stop ends both.
@@ -132,17 +118,4 @@ func (c *controlPlane) show() {
 			fmt.Fprintf(os.Stderr, "the end of what %s wrote:\n%s\n", p.Name, p.Output.Lines(40))
 		}
 	}
-}
-
-// writeKey writes the key that tokens of ServiceAccounts are signed with.
-func writeKey(path string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600)
 }

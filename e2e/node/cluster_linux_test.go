@@ -3,11 +3,6 @@ package node
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -17,10 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ttlfloor/ttlfloor/e2e/internal/credentials"
 	"github.com/ttlfloor/ttlfloor/e2e/internal/process"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/tools/clientcmd/api"
 )
 
 // patience is how long a test waits for what has to come, however slow the machine is.
@@ -128,7 +123,7 @@ func (c *cluster) server() string {
 
 // start starts the control plane.
 func (c *cluster) start() error {
-	if err := writeKey(c.path("service-account.key")); err != nil {
+	if err := credentials.WriteKey(c.path("service-account.key")); err != nil {
 		return err
 	}
 	tokens := adminToken + `,admin,admin,"system:masters"` + "\n" +
@@ -205,16 +200,7 @@ func (c *cluster) connect() error {
 
 // writeKubeconfig writes the access of one with a token.
 func (c *cluster) writeKubeconfig(path, token string) error {
-	ca, err := os.ReadFile(c.path("certificates/apiserver.crt")) // it is self-signed
-	if err != nil {
-		return err
-	}
-	return clientcmd.WriteToFile(api.Config{
-		Clusters:       map[string]*api.Cluster{"node": {Server: c.server(), CertificateAuthorityData: ca}},
-		AuthInfos:      map[string]*api.AuthInfo{"node": {Token: token}},
-		Contexts:       map[string]*api.Context{"node": {Cluster: "node", AuthInfo: "node"}},
-		CurrentContext: "node",
-	}, path)
+	return credentials.WriteKubeconfig(path, c.server(), c.path("certificates/apiserver.crt"), token)
 }
 
 // show writes the ends of the logs.
@@ -289,17 +275,4 @@ func eventually(t *testing.T, f func() error) {
 	if err := process.Poll(patience, f); err != nil {
 		t.Fatalf("after %v: %v", patience, err)
 	}
-}
-
-// writeKey writes the key that tokens of ServiceAccounts are signed with.
-func writeKey(path string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600)
 }

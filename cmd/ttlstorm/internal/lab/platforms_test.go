@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ type way struct {
 	own      string // Corefile of the platform without us; "" is ours without the rules
 	ours     string // Corefile with our line
 	replicas int
-	sticky   bool     // a client keeps to one of them
+	sticky   bool     // a client keeps to one of them, by sessionAffinity
 	second   bool     // clients ask the platform's own as well, and take either answer
 	front    string   // Corefile of servers in front, which ask ours; "" is none
 	nodes    int      // of them
@@ -83,6 +84,12 @@ func forward(platform, file string, nodes int, most float64) way {
 func TestPlatforms(t *testing.T) {
 	t.Setenv("CLUSTER_DOMAIN", "cluster.local")
 	t.Setenv("CLUSTER_DNS", "10.96.0.10")
+	// What the ways with two servers are about, the manifests have to say.
+	for file, want := range map[string]string{"service.yaml": "  sessionAffinity: ClientIP\n", "deployment.yaml": "  replicas: 2\n"} {
+		if b, err := os.ReadFile(filepath.Join(filepath.Dir(standaloneFile), file)); err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s does not say %q (%v)", file, want, err)
+		}
+	}
 	var table bytes.Buffer
 	fmt.Fprintf(&table, "| platform | way | without *ttlfloor* | with it |\n| --- | --- | --- | --- |\n")
 	some := ways
