@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -43,12 +44,44 @@ func start(t *testing.T, corefile string) *server {
 	}
 	s := &server{Instance: inst}
 	t.Cleanup(func() { s.stop(t) })
+	s.serves(t)
 	for _, server := range inst.Servers() { // in any order
 		if udp := server.LocalAddr(); udp != nil { // over TLS there is none
 			s.udp, s.tcp = udp.String(), server.Addr().String()
 		}
 	}
 	return s
+}
+
+// serves waits until all servers do, since CoreDNS does not stop those that do not
+// yet. Their sockets would stay, and the kernel gives their ports to others as well
+// (SO_REUSEPORT), who would then lose queries to them. A message without a question
+// is answered by the server itself, and no plugin sees it.
+func (s *server) serves(t *testing.T) {
+	t.Helper()
+	for _, server := range s.Servers() {
+		for _, addr := range []net.Addr{server.LocalAddr(), server.Addr()} {
+			if addr == nil {
+				continue
+			}
+			conn, err := net.Dial(addr.Network(), addr.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			message := make([]byte, 12) // no more than a header
+			if addr.Network() == "tcp" {
+				message = append([]byte{0, 12}, message...)
+			}
+			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+			if _, err = conn.Write(message); err == nil {
+				_, err = conn.Read(message)
+			}
+			if err != nil && server.LocalAddr() != nil { // over TLS it says nothing, or ends
+				t.Fatalf("%s %s does not serve: %v", addr.Network(), addr, err)
+			}
+			_ = conn.Close()
+		}
+	}
 }
 
 func (s *server) stop(t *testing.T) {
@@ -70,6 +103,7 @@ func (s *server) reload(t *testing.T, corefile string) error {
 	t.Helper()
 	inst, err := s.Restart(input(corefile))
 	s.Instance = inst
+	s.serves(t)
 	return err
 }
 
