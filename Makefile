@@ -1,4 +1,4 @@
-.PHONY: help build build-it-in ttlstorm vet example test race bench cover lint fuzz neighbours soak storm figures million mutants clients dashboards e2e helm node rootfs image man vuln \
+.PHONY: help build build-it-in ttlstorm vet example test race bench cover lint fuzz neighbours soak storm figures million mutants clients dashboards e2e helm kyverno node rootfs image man vuln \
 	release-check release-dry release ci
 
 FUZZTIME ?= 30m
@@ -98,6 +98,10 @@ e2e: ## CoreDNS in front of a real Kubernetes API server (two minutes, the first
 helm: ## the official chart, from the folder CHART, with our values, on a real API server
 	GOBIN="$(CURDIR)/bin" go install helm.sh/helm/v4/cmd/helm@v4.3.1
 	go test -C e2e -tags chart -count=1 -v -run '^TestChart$$' . -chart "$(abspath $(CHART))"
+
+kyverno: ## the policy in Kyverno's words, by Kyverno's admission controller, on a real API server (the first time ten minutes)
+	.ci/kyverno
+	go test -C e2e -tags kyverno -count=1 -v -run '^TestKyverno$$' .
 
 node: ## the manifests on real nodes, in namespaces of the test's own (ten minutes, the first time a quarter of an hour more)
 	[ -f bin/image/coredns.tar ] || $(MAKE) image

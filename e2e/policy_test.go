@@ -13,12 +13,16 @@ import (
 
 // TestPolicy has the API server change pods by the policy of deploy/standalone: those that
 // want it, and no others.
-func TestPolicy(t *testing.T) {
-	if err := apply("../deploy/standalone"); err != nil {
+func TestPolicy(t *testing.T) { checkPolicy(t, standalone) }
+
+// checkPolicy applies a kustomization with a policy, and has pods admitted.
+func checkPolicy(t *testing.T, kustomization string) {
+	t.Helper()
+	if err := apply(kustomization); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		rendered := mustKubectl(t, "", "kustomize", "../deploy/standalone")
+		rendered := mustKubectl(t, "", "kustomize", kustomization)
 		mustKubectl(t, rendered, "delete", "--wait=false", "--ignore-not-found", "-f", "-")
 	})
 	const ours = "10.96.0.53,10.96.0.10"
