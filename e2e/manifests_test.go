@@ -19,7 +19,7 @@ import (
 
 // custom are kinds that the manifests may have and this API server does not know,
 // since an operator brings them.
-var custom = []string{"PrometheusRule", "ServiceMonitor", "PodMonitor"}
+var custom = []string{"PrometheusRule", "ServiceMonitor", "PodMonitor", "MutatingPolicy"}
 
 // kustomizations are those of the manifests beside the base, and what the
 // Corefile of each does: the TTLs of an answer.
@@ -45,7 +45,22 @@ var kustomizations = map[string][]struct {
 		{policy, dns.TypeSRV, floor, ceiling},
 		{"web.shop.svc.cluster.local.", dns.TypeA, outsideTheRules, outsideTheRules},
 	},
-	standalone + "/server": {{policy, dns.TypeSRV, floor, ceiling}},
+	standalone + "/server":  {{policy, dns.TypeSRV, floor, ceiling}},
+	standalone + "/kyverno": {{policy, dns.TypeSRV, floor, ceiling}},
+	combined: {
+		{policy, dns.TypeSRV, floor, ceiling},
+		{"web.shop.svc.cluster.local.", dns.TypeAAAA, floor, ceiling},
+		{"web.shop.svc.cluster.local.", dns.TypeSRV, outsideTheRules, outsideTheRules},
+		{"low.example.org.", dns.TypeA, 22, 30},
+		{"api.service.consul.", dns.TypeA, 11, 15},
+		{"api.service.consul.", dns.TypeSRV, 22, 30},
+	},
+	"testdata/standalone": {
+		{policy, dns.TypeSRV, floor, ceiling},
+		{"web.shop.svc.cluster.local.", dns.TypeA, floor, ceiling},
+		{"web.shop.svc.cluster.local.", dns.TypeSRV, outsideTheRules, outsideTheRules},
+		{"low.example.org.", dns.TypeA, 22, 30},
+	},
 	nodeCache: {
 		{policy, dns.TypeSRV, 11, ceiling}, // what the cluster gives, cut to 30 by the cache
 		{"web.shop.svc.cluster.local.", dns.TypeA, 1, 30},
@@ -59,13 +74,26 @@ const standalone = "../deploy/standalone"
 // nodeCache is a second tier: it asks the servers of the cluster.
 const nodeCache = "../deploy/node-cache"
 
+// combined is the base with components that overlays have one by one.
+const combined = "testdata/combined"
+
 // TestKustomizations has the API server judge each kustomization, and boots the
-// Corefile of each.
+// Corefile of each. Components are none by themselves: testdata has some with them.
 func TestKustomizations(t *testing.T) {
-	var dirs []string
+	dirs := []string{combined, "testdata/standalone"}
+	var used string
+	for _, dir := range dirs {
+		used += read(t, dir+"/kustomization.yaml")
+	}
 	err := filepath.WalkDir("../deploy", func(path string, _ os.DirEntry, err error) error {
-		if filepath.Base(path) == "kustomization.yaml" && path != "../deploy/base/kustomization.yaml" {
-			dirs = append(dirs, filepath.Dir(path))
+		if filepath.Base(path) != "kustomization.yaml" || path == "../deploy/base/kustomization.yaml" {
+			return err
+		}
+		dir := filepath.Dir(path)
+		if !strings.Contains(read(t, path), "\nkind: Component\n") {
+			dirs = append(dirs, dir)
+		} else if !strings.Contains(used, strings.TrimPrefix(dir, "..")) {
+			t.Errorf("%s is in no kustomization of testdata", dir)
 		}
 		return err
 	})
@@ -108,6 +136,31 @@ func TestKustomizations(t *testing.T) {
 			out := mustKubectl(t, strings.Join(known, "\n---\n"), "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
 			t.Logf("the API server says:\n%s", out)
 		})
+	}
+}
+
+// TestComponents has the components say what the overlays do, word by word, in the
+// place that is theirs.
+func TestComponents(t *testing.T) {
+	rendered := mustKubectl(t, "", "kustomize", combined)
+	var got string
+	for doc := range strings.SplitSeq(rendered, "\n---\n") {
+		var c core.ConfigMap
+		if err := yaml.Unmarshal([]byte(doc), &c); err != nil {
+			t.Fatal(err)
+		}
+		if c.Kind == "ConfigMap" {
+			got += c.Data["Corefile"]
+		}
+	}
+	paragraphs := func(path string) []string { return strings.Split(read(t, path), "\n\n") }
+	base, istio := paragraphs("../deploy/base/Corefile"), paragraphs("../deploy/overlays/istio/Corefile")
+	block, _, found := strings.Cut(read(t, "../deploy/overlays/consul/Corefile"), "\n\n.:53 {")
+	if len(base) != 4 || len(istio) != 4 || !found {
+		t.Fatal("the Corefiles have other parts than the components know of")
+	}
+	if want := strings.Join(slices.Concat(base[:2], istio[1:3], base[3:]), "\n\n") + "\n" + block + "\n"; got != want {
+		t.Errorf("the Corefile is\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -265,6 +318,15 @@ func TestPortsAgree(t *testing.T) {
 	if labels := theDeployment(t).Spec.Template.Labels; !contains(labels, service.Spec.Selector) {
 		t.Errorf("the service selects %v, the pods have %v", service.Spec.Selector, labels)
 	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func contains(all, some map[string]string) bool {
