@@ -44,20 +44,20 @@ func TestBase(t *testing.T) {
 			}
 		})
 		t.Run("restart", func(t *testing.T) {
-			l.during(t, "restart", many, func() {
+			l.orderly(t, "restart", many, func() {
 				c.must(t, "--namespace=kube-system rollout restart deployment/coredns")
 				c.must(t, coredns)
 			})
 		})
 		t.Run("wrong image", func(t *testing.T) {
-			l.during(t, "wrong image", many, func() {
+			l.orderly(t, "wrong image", many, func() {
 				c.must(t, "--namespace=kube-system set image deployment/coredns coredns=localhost/none:v1")
 				c.waitFor(t, "kube-system", "ErrImage", "ImagePullBackOff")
 				if n := c.readyPods(t, "kube-system"); n != 2 {
 					t.Errorf("%d pods are ready, want the 2 that were", n)
 				}
 			})
-			l.during(t, "undo", many, func() {
+			l.orderly(t, "undo", many, func() {
 				c.must(t, "--namespace=kube-system rollout undo deployment/coredns")
 				c.must(t, coredns)
 			})

@@ -50,6 +50,7 @@ type said struct {
 	Lookups int
 	Failed  []string
 	Slow    []time.Duration
+	Socket  []string
 	Resolv  string
 }
 
@@ -150,9 +151,21 @@ func (l *clients) listen(t *testing.T) map[string]said {
 // each lookup answered.
 func (l *clients) during(t *testing.T, what string, lookups int, f func()) {
 	t.Helper()
-	lost := l.count(t, what, lookups, f)
-	for _, failed := range lost[:min(10, len(lost))] {
-		t.Errorf("%s: lost: %s", what, failed)
+	if lost := l.count(t, what, lookups, f); len(lost) > 0 {
+		t.Errorf("%s: %d lookups were lost", what, len(lost))
+	}
+}
+
+// orderly is during where servers end in good order, and wants each query answered that goes
+// out of a socket that stays open, too.
+func (l *clients) orderly(t *testing.T, what string, lookups int, f func()) {
+	t.Helper()
+	before := l.listen(t)
+	l.during(t, what, lookups, f)
+	for pod, s := range l.listen(t) {
+		if lost := s.Socket[len(before[pod].Socket):]; len(lost) > 0 {
+			t.Errorf("%s: lost of those out of one socket: %s: %q", what, pod, lost)
+		}
 	}
 }
 
@@ -188,6 +201,9 @@ func (l *clients) count(t *testing.T, what string, lookups int, f func()) (lost 
 	slowest := "below a second"
 	if len(slow) > 0 {
 		slowest = slices.Max(slow).Round(time.Millisecond).String()
+	}
+	for _, l := range lost[:min(5, len(lost))] {
+		t.Logf("%s: lost: %s", what, l)
 	}
 	t.Logf("%s: %d queries, %d lost, %d took a second or more, the slowest %s", what, sum, len(lost), len(slow), slowest)
 	return lost

@@ -43,6 +43,7 @@ type options struct {
 	only6  bool     // IPv6 alone
 	domain string   // cluster.local if empty
 	dns    []string // addresses that kubelets give to pods; the Service kube-dns if empty
+	quotas bool     // only namespaces with a quota for it may have pods of the highest priorities, as on GKE
 }
 
 func (o options) families() (v4, v6 bool) { return !o.only6, o.ipv6 || o.only6 }
@@ -74,6 +75,33 @@ type cluster struct {
 }
 
 const adminToken = "administrator"
+
+// limitedPriorities is what GKE says to its API server, and quotaOfSystem what it has for its own pods.
+const (
+	limitedPriorities = `
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: ResourceQuota
+  configuration:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: ResourceQuotaConfiguration
+    limitedResources:
+    - resource: pods
+      matchScopes:
+      - {scopeName: PriorityClass, operator: In, values: [system-node-critical, system-cluster-critical]}
+`
+	quotaOfSystem = `
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: gke-resource-quotas, namespace: kube-system}
+spec:
+  hard: {pods: 1G}
+  scopeSelector:
+    matchExpressions:
+    - {scopeName: PriorityClass, operator: In, values: [system-node-critical, system-cluster-critical]}
+`
+)
 
 // startCluster starts one on this machine, and returns when its nodes are ready.
 func startCluster(t *testing.T, o options) *cluster {
@@ -142,12 +170,19 @@ func (c *cluster) start() error {
 		"--listen-peer-urls="+peers, "--initial-advertise-peer-urls="+peers, "--initial-cluster=node="+peers); err != nil {
 		return err
 	}
-	if err := c.run("kube-apiserver", "--etcd-servers="+etcdURL, "--bind-address=::", "--advertise-address="+c.address(),
+	var quotas []string
+	if c.quotas {
+		if err := os.WriteFile(c.path("admission.yaml"), []byte(limitedPriorities), 0o600); err != nil {
+			return err
+		}
+		quotas = append(quotas, "--admission-control-config-file="+c.path("admission.yaml"))
+	}
+	if err := c.run("kube-apiserver", append(quotas, "--etcd-servers="+etcdURL, "--bind-address=::", "--advertise-address="+c.address(),
 		"--cert-dir="+c.path("certificates"), "--token-auth-file="+c.path("tokens.csv"),
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+c.path("service-account.key"),
 		"--service-account-signing-key-file="+c.path("service-account.key"),
 		"--service-cluster-ip-range="+c.list(serviceCIDR, serviceCIDR6), "--authorization-mode=Node,RBAC",
-		"--enable-admission-plugins=NodeRestriction", "--allow-privileged=true", "--kubelet-preferred-address-types=InternalIP"); err != nil {
+		"--enable-admission-plugins=NodeRestriction", "--allow-privileged=true", "--kubelet-preferred-address-types=InternalIP")...); err != nil {
 		return err
 	}
 	if err := c.connect(); err != nil {

@@ -93,7 +93,7 @@ func (c *cluster) standalone(t *testing.T, address string) {
 			t.Errorf("%s has\n%s", pod, s.Resolv)
 		}
 	}
-	l.during(t, "standalone", many, func() {
+	l.orderly(t, "standalone", many, func() {
 		c.must(t, "--namespace=ttlfloor rollout restart deployment/ttlfloor-dns")
 		c.must(t, standaloneReady)
 	})
@@ -108,11 +108,11 @@ func TestTwoNodes(t *testing.T) {
 		c.must(t, coredns)
 		l := c.startClients(t, "shop", "")
 		t.Run("drained", func(t *testing.T) {
-			l.during(t, "drained", many, func() {
+			l.orderly(t, "drained", many, func() {
 				c.must(t, "drain node-2 --ignore-daemonsets --timeout=3m")
 				c.must(t, coredns)
 			})
-			l.during(t, "drained, the next one", many, func() {
+			l.orderly(t, "drained, the next one", many, func() {
 				c.must(t, "uncordon node-2")
 				c.must(t, "drain node-1 --ignore-daemonsets --timeout=3m")
 				c.must(t, "uncordon node-1")

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	policy "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // standaloneIP is the address of settings.env.
@@ -29,6 +32,9 @@ func (c *cluster) stock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if c.quotas {
+		c.apply(t, quotaOfSystem)
+	}
 	c.apply(t, c.adapt(string(b)))
 	c.must(t, coredns)
 }
@@ -37,7 +43,7 @@ func (c *cluster) stock(t *testing.T) {
 // it first. No lookup is lost while it is installed, changed, ended and removed, and none
 // without it.
 func TestStandalone(t *testing.T) {
-	onMachine(t, options{nodes: 2}, func(c *cluster) {
+	onMachine(t, options{nodes: 2, quotas: true}, func(c *cluster) {
 		c.stock(t)
 		c.apply(t, mesh)
 		c.services(t, 0)
@@ -57,14 +63,15 @@ func TestStandalone(t *testing.T) {
 		manifests := c.render(t, "../../deploy/standalone")
 		for _, phase := range []struct {
 			name    string
+			run     func(*testing.T, string, int, func())
 			lookups int
 			do      func()
 		}{
-			{"installed", many, func() {
+			{"installed", l.during, many, func() {
 				c.apply(t, manifests)
 				c.must(t, standaloneReady)
 			}},
-			{"asked", many, func() {
+			{"asked", l.during, many, func() {
 				eventually(t, func() error { return c.selects(t, "shop") })
 				l.again(t)
 				has(l, standaloneIP, clusterDNS)
@@ -72,11 +79,11 @@ func TestStandalone(t *testing.T) {
 				has(others, clusterDNS)
 				served(t, standaloneIP, meshName, dns.TypeA, 33, 45)
 			}},
-			{"restarted", many, func() {
+			{"restarted", l.orderly, many, func() {
 				c.must(t, "--namespace=ttlfloor rollout restart deployment/ttlfloor-dns")
 				c.must(t, standaloneReady)
 			}},
-			{"wrong image", many, func() {
+			{"wrong image", l.during, many, func() {
 				c.must(t, "--namespace=ttlfloor set image deployment/ttlfloor-dns coredns=localhost/none:v1")
 				c.waitFor(t, "ttlfloor", "ErrImage", "ImagePullBackOff")
 				if n := c.readyPods(t, "ttlfloor"); n != 2 {
@@ -85,22 +92,38 @@ func TestStandalone(t *testing.T) {
 				c.must(t, "--namespace=ttlfloor rollout undo deployment/ttlfloor-dns")
 				c.must(t, standaloneReady)
 			}},
-			{"one server killed", many, func() {
+			{"one server killed", l.during, many, func() {
 				do(t, "kill -KILL "+filepath.Base(running("/coredns")[0]))
 				c.must(t, standaloneReady)
 			}},
-			{"all pods deleted at once", many, func() {
+			{"all pods deleted at once", l.during, many, func() {
 				c.must(t, "--namespace=ttlfloor delete pods --all --grace-period=0 --force")
 				c.must(t, standaloneReady)
 			}},
-			{"a node drained", many, func() {
+			{"a node drained", l.orderly, many, func() {
 				if out := c.must(t, "--namespace=ttlfloor get pods --output=jsonpath={.items[*].spec.nodeName}"); !strings.Contains(out, "node-2") {
 					t.Errorf("the servers are on %s, want one on node-2", out)
 				}
 				c.must(t, "drain node-2 --ignore-daemonsets --timeout=3m")
 				c.must(t, "uncordon node-2")
 			}},
-			{"the policy removed", many, func() {
+			{"both servers evicted at once", l.orderly, many, func() {
+				evict := func(pod string) error {
+					return c.admin.PolicyV1().Evictions("ttlfloor").Evict(background, &policy.Eviction{ObjectMeta: meta.ObjectMeta{Namespace: "ttlfloor", Name: pod}})
+				}
+				pods := strings.Fields(c.must(t, "--namespace=ttlfloor get pods --output=jsonpath={.items[*].metadata.name}"))
+				if len(pods) != 2 {
+					t.Fatalf("pods %q, want 2", pods)
+				}
+				if err := evict(pods[0]); err != nil {
+					t.Error(err)
+				}
+				if err := evict(pods[1]); !errors.IsTooManyRequests(err) {
+					t.Errorf("the second may be evicted before the first is there again (%v)", err)
+				}
+				c.must(t, standaloneReady)
+			}},
+			{"the policy removed", l.during, many, func() {
 				c.must(t, "delete mutatingadmissionpolicy ttlfloor-dns")
 				eventually(t, func() error {
 					if c.selects(t, "shop") == nil {
@@ -115,7 +138,7 @@ func TestStandalone(t *testing.T) {
 				l.again(t)
 				has(l, standaloneIP, clusterDNS)
 			}},
-			{"no server left", few, func() {
+			{"no server left", l.during, few, func() {
 				c.must(t, "--namespace=ttlfloor delete deployment ttlfloor-dns --cascade=foreground")
 				eventually(t, func() error {
 					if n := len(c.pods(t, "ttlfloor")); n > 0 {
@@ -124,13 +147,13 @@ func TestStandalone(t *testing.T) {
 					return nil
 				})
 			}},
-			{"no Service left", few, func() { c.must(t, "--namespace=ttlfloor delete service ttlfloor-dns") }},
-			{"installed again", many, func() {
+			{"no Service left", l.during, few, func() { c.must(t, "--namespace=ttlfloor delete service ttlfloor-dns") }},
+			{"installed again", l.during, many, func() {
 				c.apply(t, manifests)
 				c.must(t, standaloneReady)
 			}},
 		} {
-			t.Run(phase.name, func(t *testing.T) { l.during(t, phase.name, phase.lookups, phase.do) })
+			t.Run(phase.name, func(t *testing.T) { phase.run(t, phase.name, phase.lookups, phase.do) })
 		}
 		t.Run("a node without power", func(t *testing.T) { c.powerFails(t, l, "node-2") })
 		t.Run("all removed", func(t *testing.T) {

@@ -102,7 +102,7 @@ func boot(t *testing.T, path string) (addr string) {
 		{kubernetes, "    file " + file + " cluster.local\n"},
 		{forward, "forward . " + upstream(t) + " {"},
 		{blocks, "$1:0 {\n    bind 127.0.0.1\n"},
-		{regexp.MustCompile(`health \{\n        lameduck 5s\n`), "health 127.0.0.1:0 {\n        lameduck 1ms\n"},
+		{regexp.MustCompile(`health \{\n        lameduck 10s\n`), "health 127.0.0.1:0 {\n        lameduck 1ms\n"},
 		{regexp.MustCompile(`(?m)^    ready$`), "    ready 127.0.0.1:0"},
 		{regexp.MustCompile(`prometheus :9153`), "prometheus 127.0.0.1:0"},
 		{regexp.MustCompile(`(?m)^    loop\n`), ""},

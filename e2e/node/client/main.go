@@ -6,8 +6,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -18,6 +20,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 func main() {
@@ -42,6 +46,7 @@ type Said struct {
 	Lookups int
 	Failed  []string        // what went wrong, with its time
 	Slow    []time.Duration // how long lookups of a second and more took
+	Socket  []string        // what went wrong of queries that all went out of one socket
 	Resolv  string          // its /etc/resolv.conf
 }
 
@@ -70,6 +75,13 @@ func ask(end context.Context, args []string) error {
 	for i := range *workers {
 		go a.work(end, *every, all, i) // #nosec G118 -- a lookup takes as long as the resolver lets it
 	}
+	go func() { // #nosec G118 -- as above
+		if err := a.oneSocket(end, *every, all[0]); end.Err() == nil {
+			a.mu.Lock()
+			a.said.Socket = append(a.said.Socket, err.Error())
+			a.mu.Unlock()
+		}
+	}()
 	server := &http.Server{Addr: ":8000", Handler: a, ReadHeaderTimeout: time.Second}
 	context.AfterFunc(end, func() { _ = server.Close() })
 	if err := server.ListenAndServe(); end.Err() == nil {
@@ -101,6 +113,61 @@ func (a *asker) work(end context.Context, every time.Duration, names []string, i
 			a.said.Failed = append(a.said.Failed, fmt.Sprintf("%s, after %v: %v", begin.UTC().Format("15:04:05.000"), took.Round(time.Millisecond), err))
 		}
 		a.mu.Unlock()
+	}
+}
+
+// oneSocket asks the first server of resolv.conf from one port, as c-ares and forwarders do,
+// and once more where no answer comes. What is between may send all of these to one server,
+// and go on with that when the server has ended.
+func (a *asker) oneSocket(end context.Context, every time.Duration, name string) error {
+	_, server, _ := strings.Cut(a.said.Resolv, "nameserver ")
+	server, _, _ = strings.Cut(server, "\n")
+	conn, err := net.Dial("udp", net.JoinHostPort(server, "53"))
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-end.Done():
+			return nil
+		case <-tick.C:
+		}
+		query, err := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA).Pack()
+		if err != nil {
+			return err
+		}
+		begin := time.Now()
+		answered := false
+		for _, patience := range []time.Duration{100 * time.Millisecond, 5 * time.Second} {
+			_, err = conn.Write(query)
+			if answered = err == nil && answers(conn, query[:2], patience); answered {
+				break
+			}
+		}
+		if !answered {
+			a.mu.Lock()
+			a.said.Socket = append(a.said.Socket, begin.UTC().Format("15:04:05.000"))
+			a.mu.Unlock()
+		}
+	}
+}
+
+// answers tells whether an answer comes to the query with an ID.
+func answers(conn net.Conn, id []byte, patience time.Duration) bool {
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	b := make([]byte, dns.MaxMsgSize)
+	for {
+		n, err := conn.Read(b)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return false
+		case err == nil && n >= 12 && bytes.Equal(b[:2], id):
+			return true
+		case err != nil: // refused, which says nothing of the next one
+			time.Sleep(time.Millisecond)
+		}
 	}
 }
 
