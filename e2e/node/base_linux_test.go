@@ -35,7 +35,7 @@ func TestBase(t *testing.T) {
 		t.Run("rights", func(t *testing.T) { rights(t) })
 		t.Run("probes", func(t *testing.T) { probes(t, c, "kube-system") })
 
-		l := c.startClients(t, "shop", "")
+		l := c.startClients(t, "shop", "", goAndLibc)
 		t.Run("resolv.conf", func(t *testing.T) {
 			for pod, s := range l.listen(t) {
 				if !strings.Contains(s.Resolv, "nameserver "+clusterDNS+"\n") || strings.Count(s.Resolv, "nameserver") != 1 {

@@ -54,20 +54,26 @@ type said struct {
 	Resolv  string
 }
 
-// clients are pods that look names up as applications do, with the resolvers of Go and of
-// libc: two on each node.
+// clients are pods that look names up as applications do: one for each resolver on each node.
 type clients struct {
 	c         *cluster
 	namespace string
-	heard     map[string]said // what each has said last, by pod, those that are gone included
+	resolvers map[string]string // the image of each
+	heard     map[string]said   // what each has said last, by pod, those that are gone included
 }
 
+// Resolvers that clients have. musl, as Alpine has it, asks all servers at once.
+var (
+	goAndLibc = map[string]string{"go": goImage, "libc": libcImage}
+	andMusl   = map[string]string{"go": goImage, "libc": libcImage, "musl": muslImage}
+)
+
 // startClients starts them in a namespace of their own, whose annotations are given in YAML.
-func (c *cluster) startClients(t *testing.T, namespace, annotations string) *clients {
+func (c *cluster) startClients(t *testing.T, namespace, annotations string, resolvers map[string]string) *clients {
 	t.Helper()
 	manifests := fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, annotations: {%s}}\n", namespace, annotations)
 	names := strings.Join([]string{c.in(meshName), "kubernetes.default", "www.example.org"}, ",")
-	for name, image := range map[string]string{"go": goImage, "libc": libcImage} {
+	for name, image := range resolvers {
 		manifests += fmt.Sprintf(`---
 apiVersion: apps/v1
 kind: DaemonSet
@@ -85,7 +91,7 @@ spec:
 `, name, namespace, image, names)
 	}
 	c.apply(t, manifests)
-	l := &clients{c, namespace, map[string]said{}}
+	l := &clients{c, namespace, resolvers, map[string]said{}}
 	l.wait(t)
 	return l
 }
@@ -98,7 +104,7 @@ func (c *cluster) in(name string) string {
 // wait waits until all run and have looked something up.
 func (l *clients) wait(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"go", "libc"} {
+	for name := range l.resolvers {
 		l.c.must(t, fmt.Sprintf("--namespace=%s rollout status daemonset/%s --timeout=4m", l.namespace, name))
 	}
 	eventually(t, func() error {

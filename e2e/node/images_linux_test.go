@@ -30,6 +30,7 @@ const (
 	pauseImage = "localhost/pause:test"
 	goImage    = "localhost/client-go:test"
 	libcImage  = "localhost/client-libc:test"
+	muslImage  = "localhost/client-musl:test"
 	stockImage = "docker.io/stock/coredns:v1.15.0" // as ../testdata/kubeadm.yaml has it
 )
 
@@ -89,9 +90,10 @@ var build = sync.OnceValue(func() error {
 		{"kubectl", commands + "kubectl", nil, ""},
 		{"client-go", "./client", nil, "CGO_ENABLED=0"},
 		{"client-libc", "./client", []string{"-tags=netcgo"}, "CGO_ENABLED=1"},
+		{"client-musl", "./client", []string{"-tags=netcgo", "-ldflags=-linkmode=external -extldflags=-static"}, "CGO_ENABLED=1 CC=musl-gcc"},
 	} {
 		cmd := exec.Command("go", append(append([]string{"build"}, b.flags...), "-o", bin(b.out), b.pkg)...) // #nosec G204 -- from the code
-		cmd.Env = append(os.Environ(), b.env)
+		cmd.Env = append(os.Environ(), strings.Fields(b.env)...)
 		cmd.Stderr = os.Stderr
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("building %s: %w", b.pkg, err)
@@ -105,6 +107,7 @@ var build = sync.OnceValue(func() error {
 		image(pauseImage, bin("client-go"), nil, nil, "pause"),
 		image(goImage, bin("client-go"), nil, nil, "ask"),
 		image(libcImage, bin("client-libc"), nil, libraries, "ask"),
+		image(muslImage, bin("client-musl"), nil, nil, "ask"),
 		image(stockImage, bin("coredns-stock"), port53, nil),
 	)
 })

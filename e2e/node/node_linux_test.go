@@ -50,7 +50,7 @@ func (c *cluster) addNode(t *testing.T, i int) {
 		Name: n.name, Dir: dir, Kubeconfig: filepath.Join(dir, "kubeconfig"), Proxy: filepath.Join(dir, "proxy.kubeconfig"),
 		Addresses: c.pick(fmt.Sprintf("10.89.0.%d", i+1), fmt.Sprintf("fd00:89::%x", i+1)), DNS: c.dns, Domain: c.domain,
 		Clusters: c.pick(clusterCIDR, clusterCIDR6),
-		Archives: []string{archiveOf(pauseImage), archiveOf(goImage), archiveOf(libcImage), archiveOf(stockImage), ourArchive},
+		Archives: []string{archiveOf(pauseImage), archiveOf(goImage), archiveOf(libcImage), archiveOf(muslImage), archiveOf(stockImage), ourArchive},
 	}
 	if len(j.DNS) == 0 {
 		j.DNS = c.pick(clusterDNS, clusterDNS6)

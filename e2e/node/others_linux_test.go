@@ -41,7 +41,7 @@ func TestNodeCache(t *testing.T) {
 		c.apply(t, manifests)
 		const ready = "--namespace=kube-system rollout status daemonset/node-local-dns --timeout=4m"
 		c.must(t, ready)
-		l := c.startClients(t, "shop", "")
+		l := c.startClients(t, "shop", "", goAndLibc)
 		for pod, s := range l.listen(t) {
 			if !strings.Contains(s.Resolv, "nameserver "+address+"\n") {
 				t.Errorf("%s has\n%s", pod, s.Resolv)
@@ -85,7 +85,7 @@ func (c *cluster) standalone(t *testing.T, address string) {
 	c.apply(t, c.render(t, "../../deploy/standalone"))
 	c.must(t, standaloneReady)
 	served(t, address, c.in(meshName), dns.TypeAAAA, 33, 45)
-	l := c.startClients(t, "shop", "linkerd.io/inject: enabled")
+	l := c.startClients(t, "shop", "linkerd.io/inject: enabled", goAndLibc)
 	eventually(t, func() error { return c.selects(t, "shop") })
 	l.again(t)
 	for pod, s := range l.listen(t) {
@@ -106,7 +106,7 @@ func TestTwoNodes(t *testing.T) {
 		c.apply(t, c.render(t, "../../deploy/base"))
 		c.must(t, "--namespace=kube-system scale deployment/coredns --replicas=2")
 		c.must(t, coredns)
-		l := c.startClients(t, "shop", "")
+		l := c.startClients(t, "shop", "", goAndLibc)
 		t.Run("drained", func(t *testing.T) {
 			l.orderly(t, "drained", many, func() {
 				c.must(t, "drain node-2 --ignore-daemonsets --timeout=3m")

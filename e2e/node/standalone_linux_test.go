@@ -47,8 +47,8 @@ func TestStandalone(t *testing.T) {
 		c.stock(t)
 		c.apply(t, mesh)
 		c.services(t, 0)
-		l := c.startClients(t, "shop", "linkerd.io/inject: enabled")
-		others := c.startClients(t, "plain", "")
+		l := c.startClients(t, "shop", "linkerd.io/inject: enabled", andMusl)
+		others := c.startClients(t, "plain", "", goAndLibc)
 		has := func(l *clients, servers ...string) {
 			t.Helper()
 			want := "nameserver " + strings.Join(servers, "\nnameserver ")
