@@ -3,6 +3,8 @@
 
 FUZZTIME ?= 30m
 
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
 # Modules with tests that need no more than Go; .ci/modules lists all.
 tested = $(filter-out e2e e2e/%,$(shell .ci/modules))
 
@@ -36,15 +38,15 @@ test: ## all tests but those of dashboards and e2e
 race: ## the same under the race detector
 	for module in $(tested); do go test -C $$module -race -timeout 30m ./... || exit; done
 
-vet: ## go vet for each system and architecture of a release (a quarter of an hour, the first time)
+vet: ## go vet for each system and architecture of a release, or those in PLATFORMS (a quarter of an hour, the first time)
 # Whatever is about Linux, or Unix, says so in a build constraint: network
 # namespaces and interfaces, and signals. No module is left out. What is built for
 # that alone is built without optimization, which is faster.
-	for os in linux darwin windows; do for arch in amd64 arm64; do \
-		echo $$os/$$arch; \
-		flags=; [ $$os/$$arch = $$(go env GOHOSTOS)/$$(go env GOHOSTARCH) ] || flags='-gcflags=all=-N -l'; \
-		GOOS=$$os GOARCH=$$arch .ci/modules go vet $${flags:+"$$flags"} ./... || exit; \
-	done; done
+	for platform in $(PLATFORMS); do \
+		echo $$platform; \
+		flags=; [ $$platform = $$(go env GOHOSTOS)/$$(go env GOHOSTARCH) ] || flags='-gcflags=all=-N -l'; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} .ci/modules go vet $${flags:+"$$flags"} ./... || exit; \
+	done
 
 bench: ## the benchmarks, and CPU time per query of whole servers (docs/benchmarks.md)
 	go test -run '^$$' -bench . -benchmem .

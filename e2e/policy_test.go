@@ -51,6 +51,8 @@ func checkPolicy(t *testing.T, kustomization string) {
 		{"istio, by revision", `labels: {istio.io/rev: stable}`, ``, ``, as(ours)},
 		{"istio, by pod", ``, `labels: {sidecar.istio.io/inject: "true"}`, ``, as(ours)},
 		{"istio, but not this pod", `labels: {istio-injection: enabled}`, `labels: {sidecar.istio.io/inject: "false"}`, ``, same},
+		{"istio, but not this pod, by annotation", `labels: {istio-injection: enabled}`, `annotations: {sidecar.istio.io/inject: "false"}`, ``, same},
+		{"istio, whose label goes before the annotation", ``, `labels: {sidecar.istio.io/inject: "true"}, annotations: {sidecar.istio.io/inject: "false"}`, ``, as(ours)},
 		{"istio, by a revision of the pod", ``, `labels: {istio.io/rev: stable}`, ``, as(ours)},
 		{"istio, but not this namespace", `labels: {istio-injection: disabled}`, `labels: {sidecar.istio.io/inject: "true"}`, ``, same},
 		{"ours, by namespace", `labels: {ttlfloor.github.io/dns: enabled}`, ``, ``, as(ours)},
@@ -73,6 +75,7 @@ func checkPolicy(t *testing.T, kustomization string) {
 		{"Windows, by system", ``, wanted, `os: {name: windows}`, same},
 		{"Windows, by node", ``, wanted, `nodeSelector: {kubernetes.io/os: windows}`, same},
 		{"Linux, by system", ``, wanted, `os: {name: linux}`, as(ours)},
+		{"the mirror of a static pod", ``, wanted + `, annotations: {kubernetes.io/config.mirror: "1"}`, `nodeName: node`, same},
 		{"an init container", ``, wanted, `initContainers: [{name: init, image: none}]`, as(ours)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,5 +7,5 @@
 // have a network, mounts and processes of their own, and hang on the bridge by a cable.
 //
 // It needs Linux, root, and of Debian containerd, runc, containernetworking-plugins,
-// nftables and iproute2.
+// nftables, iproute2 and musl-tools.
 package node
