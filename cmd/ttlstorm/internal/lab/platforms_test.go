@@ -60,6 +60,8 @@ var ways = []way{
 	{platform: "NodeLocal DNSCache", name: "replace, `ttlfloor 20s`", ours: platformFiles + "kubeadm.Corefile", replicas: 2,
 		front: platformFiles + "nodelocal.Corefile", nodes: 20, change: []string{"ttlfloor 30s", "ttlfloor 20s"}, most: 2},
 	{platform: "NodeLocal DNSCache", name: "node cache", ours: platformFiles + "kubeadm.Corefile", replicas: 2, front: nodeCacheFile, nodes: 20, most: 1.4},
+	{platform: "any", name: "standalone, 3 servers", own: platformFiles + "kubeadm.Corefile", ours: standaloneFile, replicas: 3, sticky: true, most: works},
+	{platform: "any", name: "standalone, 10 servers", own: platformFiles + "kubeadm.Corefile", ours: standaloneFile, replicas: 10, sticky: true, most: works},
 	{platform: "any", name: "standalone, on each node", own: platformFiles + "kubeadm.Corefile", ours: standaloneFile, replicas: 20, sticky: true, most: 1.4},
 	{platform: "any", name: "standalone, without `sessionAffinity`", own: platformFiles + "kubeadm.Corefile", ours: standaloneFile, replicas: 2, most: works},
 	{platform: "any", name: "standalone, asked together with the cluster's own", own: platformFiles + "kubeadm.Corefile", ours: standaloneFile,
