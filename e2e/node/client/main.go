@@ -116,8 +116,8 @@ func (a *asker) work(end context.Context, every time.Duration, names []string, i
 	}
 }
 
-// oneSocket asks the first server of resolv.conf from one port, as c-ares and forwarders do,
-// and once more where no answer comes. What is between may send all of these to one server,
+// oneSocket asks the first server of resolv.conf from one port, as *forward* of CoreDNS does, and
+// once more where no answer comes. What is between may send all of these to one server,
 // and go on with that when the server has ended.
 func (a *asker) oneSocket(end context.Context, every time.Duration, name string) error {
 	_, server, _ := strings.Cut(a.said.Resolv, "nameserver ")
