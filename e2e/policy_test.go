@@ -27,7 +27,7 @@ func checkPolicy(t *testing.T, kustomization string) {
 	})
 	const ours = "10.96.0.53,10.96.0.10"
 	const search = "NAMESPACE.svc.cluster.local,svc.cluster.local,cluster.local"
-	as := func(servers string) string { return "None " + servers + " " + search + " ndots:5 timeout:1 attempts:3" }
+	as := func(servers string) string { return "None " + servers + " " + search + " ndots:5 timeout:2 attempts:3" }
 	const same = "ClusterFirst"
 	eventually(t, patience, func() error { // the API server takes a second to know a policy
 		if got := admitted(t, "", wanted, ""); got.dns == same {
@@ -70,7 +70,7 @@ func checkPolicy(t *testing.T, kustomization string) {
 		{"servers of its own", ``, wanted, `dnsConfig: {nameservers: [192.0.2.1]}`, "ClusterFirst 192.0.2.1  "},
 		{"search domains of its own", ``, wanted, `dnsConfig: {searches: [example.org]}`, "ClusterFirst  example.org "},
 		{"options of its own", ``, wanted, `dnsConfig: {options: [{name: ndots, value: "2"}, {name: edns0}]}`,
-			"None " + ours + " " + search + " ndots:2 edns0 timeout:1 attempts:3"},
+			"None " + ours + " " + search + " ndots:2 edns0 timeout:2 attempts:3"},
 		{"a dnsConfig that is empty", ``, wanted, `dnsConfig: {}`, as(ours)},
 		{"Windows, by system", ``, wanted, `os: {name: windows}`, same},
 		{"Windows, by node", ``, wanted, `nodeSelector: {kubernetes.io/os: windows}`, same},
@@ -101,7 +101,7 @@ func checkPolicy(t *testing.T, kustomization string) {
 		t.Helper()
 		mustKubectl(t, "", "--namespace=ttlfloor", "patch", "configmap", "ttlfloor-dns-settings", "--type=merge", "-p", `{"data": {`+change+`}}`)
 	}
-	right := `"clusterDomain": "cluster.local", "clusterDNS": "10.96.0.10", "server": "10.96.0.53", "searches": "", "options": "ndots:5,timeout:1,attempts:3", "fallback": "yes"`
+	right := `"clusterDomain": "cluster.local", "clusterDNS": "10.96.0.10", "server": "10.96.0.53", "searches": "", "options": "ndots:5,timeout:2,attempts:3", "fallback": "yes"`
 	becomes := func(t *testing.T, want string) {
 		t.Helper()
 		eventually(t, patience, func() error {
@@ -141,7 +141,7 @@ func checkPolicy(t *testing.T, kustomization string) {
 	t.Run("another policy replaces the dnsConfig", func(t *testing.T) {
 		mustKubectl(t, another, "apply", "-f", "-")
 		t.Cleanup(func() { mustKubectl(t, another, "delete", "-f", "-") })
-		becomes(t, "None "+ours+" "+search+" ndots:2 timeout:1 attempts:3")
+		becomes(t, "None "+ours+" "+search+" ndots:2 timeout:2 attempts:3")
 	})
 	t.Run("no settings", func(t *testing.T) {
 		mustKubectl(t, "", "--namespace=ttlfloor", "delete", "configmap", "ttlfloor-dns-settings")

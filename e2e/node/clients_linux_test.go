@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -128,27 +129,52 @@ func (l *clients) again(t *testing.T) {
 // listen collects what running pods have to say.
 func (l *clients) listen(t *testing.T) map[string]said {
 	t.Helper()
-	pods, err := l.c.admin.CoreV1().Pods(l.namespace).List(background, meta.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := map[string]said{}
 	client := http.Client{Timeout: 10 * time.Second}
-	for i := range pods.Items {
-		pod := &pods.Items[i]
-		if pod.Status.Phase != core.PodRunning || pod.DeletionTimestamp != nil || l.c.nodes[pod.Spec.NodeName] == nil {
-			continue
-		}
+	for pod, address := range l.running(t) {
 		var s said
-		r, err := client.Get("http://" + net.JoinHostPort(pod.Status.PodIP, "8000"))
+		r, err := client.Get("http://" + net.JoinHostPort(address, "8000"))
 		if err == nil {
 			err = json.NewDecoder(r.Body).Decode(&s)
 			_ = r.Body.Close()
 		}
 		if err != nil {
-			t.Fatalf("%s: %v", pod.Name, err)
+			t.Fatalf("%s: %v", pod, err)
 		}
-		all[pod.Name], l.heard[pod.Name] = s, s
+		all[pod], l.heard[pod] = s, s
+	}
+	return all
+}
+
+// waits has each look up a name of its own whose answer takes more than a second, which
+// resolvers wait for by themselves.
+func (l *clients) waits(t *testing.T) {
+	t.Helper()
+	for pod, address := range l.running(t) {
+		r, err := http.Get("http://" + net.JoinHostPort(address, "8000") + "/?name=slow-" + pod + ".example.org.")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		if r.StatusCode != http.StatusOK {
+			t.Errorf("%s does not wait for a slow answer: %s", pod, text)
+		}
+	}
+}
+
+// running are the addresses of pods that run, by their names.
+func (l *clients) running(t *testing.T) map[string]string {
+	t.Helper()
+	pods, err := l.c.admin.CoreV1().Pods(l.namespace).List(background, meta.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for i := range pods.Items {
+		if pod := &pods.Items[i]; pod.Status.Phase == core.PodRunning && pod.DeletionTimestamp == nil && l.c.nodes[pod.Spec.NodeName] != nil {
+			all[pod.Name] = pod.Status.PodIP
+		}
 	}
 	return all
 }

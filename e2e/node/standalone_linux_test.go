@@ -75,6 +75,7 @@ func TestStandalone(t *testing.T) {
 				eventually(t, func() error { return c.selects(t, "shop") })
 				l.again(t)
 				has(l, standaloneIP, clusterDNS)
+				l.waits(t)
 				others.again(t)
 				has(others, clusterDNS)
 				served(t, standaloneIP, meshName, dns.TypeA, 33, 45)

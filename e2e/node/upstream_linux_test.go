@@ -2,13 +2,15 @@ package node
 
 import (
 	"net"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
 
 // startUpstream starts the server of the machine, which knows the world: www.example.org,
-// and how it is itself asked.
+// and names that begin with "slow-", whose answers take slowly.
 func startUpstream(t *testing.T) {
 	t.Helper()
 	for _, network := range []string{"udp", "tcp"} {
@@ -24,12 +26,19 @@ func startUpstream(t *testing.T) {
 	}
 }
 
+// slowly is longer than a second, and shorter than what a resolver waits for by itself.
+const slowly = 1500 * time.Millisecond
+
 func world(w dns.ResponseWriter, q *dns.Msg) {
 	m := new(dns.Msg).SetReply(q)
 	m.RecursionAvailable = true
 	header := dns.RR_Header{Name: q.Question[0].Name, Rrtype: q.Question[0].Qtype, Class: dns.ClassINET, Ttl: 5}
+	slow := strings.HasPrefix(q.Question[0].Name, "slow-")
+	if slow {
+		time.Sleep(slowly)
+	}
 	switch {
-	case q.Question[0].Name != "www.example.org.":
+	case q.Question[0].Name != "www.example.org." && !slow:
 		m.Rcode = dns.RcodeNameError
 	case q.Question[0].Qtype == dns.TypeA:
 		m.Answer = []dns.RR{&dns.A{Hdr: header, A: net.IPv4(192, 0, 2, 1)}}

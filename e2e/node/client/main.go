@@ -171,8 +171,15 @@ func answers(conn net.Conn, id []byte, patience time.Duration) bool {
 	}
 }
 
-// ServeHTTP implements [http.Handler]: it says what came of the lookups.
-func (a *asker) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+// ServeHTTP implements [http.Handler]: it says what came of the lookups, or looks up the name
+// that it is given.
+func (a *asker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if name := r.URL.Query().Get("name"); name != "" {
+		if _, err := net.DefaultResolver.LookupHost(r.Context(), name); err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+		}
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_ = json.NewEncoder(w).Encode(a.said)

@@ -1,0 +1,5 @@
+//go:build race
+
+package neighbours
+
+func init() { underRace = true }
