@@ -22,11 +22,7 @@ import (
 // they stand, and those that go back. There is no kubelet here, so that what a pod logs
 // is a file, and nobody waits for it.
 func TestAdopt(t *testing.T) {
-	b, err := os.ReadFile("../docs/adopt.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	steps := strings.Split(string(b), "\n## ")
+	steps := strings.Split(read(t, "../docs/adopt.md"), "\n## ")
 	if len(steps) != 6 {
 		t.Fatalf("%d steps in docs/adopt.md, want 5", len(steps)-1)
 	}

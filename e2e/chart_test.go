@@ -50,12 +50,8 @@ func TestChart(t *testing.T) {
 	words := func(corefile string) []string {
 		return strings.Fields(strings.ReplaceAll(regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(corefile, ""), "dns://", ""))
 	}
-	base, err := os.ReadFile("../deploy/base/Corefile")
-	if err != nil {
-		t.Fatal(err)
-	}
 	got := deployment(t).corefile(t)
-	if a, b := strings.Join(words(got), " "), strings.Join(words(string(base)), " "); a != b {
+	if a, b := strings.Join(words(got), " "), strings.Join(words(read(t, "../deploy/base/Corefile")), " "); a != b {
 		t.Errorf("the Corefile is\n%s\nwant\n%s", a, b)
 	}
 	p := startReady(t, coreDNSProgram, got)

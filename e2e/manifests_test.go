@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -163,6 +164,33 @@ func TestComponents(t *testing.T) {
 	rules := strings.Join(istio[1:3], "\n\n") + "\n"
 	if want := strings.Replace(base, begin+end, begin+rules+end, 1) + "\n" + block + "\n"; got != want {
 		t.Errorf("the Corefile is\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestEnds has each server be said to end while it still answers: see the readiness probe of
+// deploy/base. What is between takes seconds to learn of it.
+func TestEnds(t *testing.T) {
+	const learns = 5
+	for _, dir := range []string{"../deploy/base", "../deploy/overlays/consul", "../deploy/overlays/istio", standalone} {
+		rendered := mustKubectl(t, "", "kustomize", dir)
+		var probe *core.Probe
+		for doc := range strings.SplitSeq(rendered, "\n---\n") {
+			var d apps.Deployment
+			if err := yaml.Unmarshal([]byte(doc), &d); err == nil && d.Kind == "Deployment" {
+				probe = d.Spec.Template.Spec.Containers[0].ReadinessProbe
+			}
+		}
+		lameduck := regexp.MustCompile(`lameduck (\d+)s\n`).FindStringSubmatch(rendered)
+		if probe == nil || lameduck == nil {
+			t.Fatalf("%s has no probe, or no lameduck", dir)
+		}
+		answers, err := strconv.Atoi(lameduck[1])
+		if said := int(probe.PeriodSeconds * probe.FailureThreshold); err != nil || said == 0 || answers < said+learns {
+			t.Errorf("%s: a server is said to end after %d seconds, and answers for %d (%v)", dir, said, answers, err)
+		}
+		if probe.SuccessThreshold < 2 { // "ready" says yes before the server listens
+			t.Errorf("%s: a server is ready after %d answers", dir, probe.SuccessThreshold)
+		}
 	}
 }
 
