@@ -55,6 +55,9 @@ type said struct {
 	Resolv  string
 }
 
+// direct asks clients. Connections are not kept: pods end, and others get their addresses.
+var direct = http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
 // clients are pods that look names up as applications do: one for each resolver on each node.
 type clients struct {
 	c         *cluster
@@ -109,12 +112,13 @@ func (l *clients) wait(t *testing.T) {
 		l.c.must(t, fmt.Sprintf("--namespace=%s rollout status daemonset/%s --timeout=4m", l.namespace, name))
 	}
 	eventually(t, func() error {
-		for pod, s := range l.listen(t) {
+		now, err := l.hear(t)
+		for pod, s := range now {
 			if s.Lookups == 0 {
 				return fmt.Errorf("%s has looked nothing up", pod)
 			}
 		}
-		return nil
+		return err
 	})
 }
 
@@ -127,23 +131,32 @@ func (l *clients) again(t *testing.T) {
 }
 
 // listen collects what running pods have to say.
-func (l *clients) listen(t *testing.T) map[string]said {
+func (l *clients) listen(t *testing.T) (all map[string]said) {
+	t.Helper()
+	eventually(t, func() (err error) {
+		all, err = l.hear(t)
+		return err
+	})
+	return all
+}
+
+// hear is one attempt at that, which fails where a pod does not serve yet, or ends meanwhile.
+func (l *clients) hear(t *testing.T) (map[string]said, error) {
 	t.Helper()
 	all := map[string]said{}
-	client := http.Client{Timeout: 10 * time.Second}
 	for pod, address := range l.running(t) {
 		var s said
-		r, err := client.Get("http://" + net.JoinHostPort(address, "8000"))
+		r, err := direct.Get("http://" + net.JoinHostPort(address, "8000"))
 		if err == nil {
 			err = json.NewDecoder(r.Body).Decode(&s)
 			_ = r.Body.Close()
 		}
 		if err != nil {
-			t.Fatalf("%s: %v", pod, err)
+			return nil, fmt.Errorf("%s: %w", pod, err)
 		}
 		all[pod], l.heard[pod] = s, s
 	}
-	return all
+	return all, nil
 }
 
 // waits has each look up a name of its own whose answer takes more than a second, which
@@ -151,7 +164,7 @@ func (l *clients) listen(t *testing.T) map[string]said {
 func (l *clients) waits(t *testing.T) {
 	t.Helper()
 	for pod, address := range l.running(t) {
-		r, err := http.Get("http://" + net.JoinHostPort(address, "8000") + "/?name=slow-" + pod + ".example.org.")
+		r, err := direct.Get("http://" + net.JoinHostPort(address, "8000") + "/?name=slow-" + pod + ".example.org.")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +222,10 @@ func (l *clients) count(t *testing.T, what string, lookups int, f func()) (lost 
 	f()
 	after := l.listen(t)
 	eventually(t, func() error {
-		now := l.listen(t)
+		now, err := l.hear(t)
+		if err != nil {
+			return err
+		}
 		if len(now) == 0 {
 			return errors.New("no client says anything")
 		}

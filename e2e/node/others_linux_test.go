@@ -86,7 +86,7 @@ func (c *cluster) standalone(t *testing.T, address string) {
 	c.must(t, standaloneReady)
 	served(t, address, c.in(meshName), dns.TypeAAAA, 33, 45)
 	l := c.startClients(t, "shop", "linkerd.io/inject: enabled", goAndLibc)
-	eventually(t, func() error { return c.selects(t, "shop") })
+	c.selected(t, true, "shop")
 	l.again(t)
 	for pod, s := range l.listen(t) {
 		if !strings.Contains(s.Resolv, "nameserver "+address+"\n") || !strings.Contains(s.Resolv, "search shop.svc."+c.domain+" svc."+c.domain+" "+c.domain+"\n") {

@@ -49,7 +49,7 @@ func TestStandalone(t *testing.T) {
 		c.services(t, 0)
 		l := c.startClients(t, "shop", "linkerd.io/inject: enabled", andMusl)
 		others := c.startClients(t, "plain", "", goAndLibc)
-		has := func(l *clients, servers ...string) {
+		has := func(t *testing.T, l *clients, servers ...string) {
 			t.Helper()
 			want := "nameserver " + strings.Join(servers, "\nnameserver ")
 			for pod, s := range l.listen(t) {
@@ -58,33 +58,34 @@ func TestStandalone(t *testing.T) {
 				}
 			}
 		}
-		has(l, clusterDNS)
+		has(t, l, clusterDNS)
 
 		manifests := c.render(t, "../../deploy/standalone")
-		for _, phase := range []struct {
-			name    string
-			run     func(*testing.T, string, int, func())
-			lookups int
-			do      func()
-		}{
-			{"installed", l.during, many, func() {
+		t.Run("installed", func(t *testing.T) {
+			l.during(t, "installed", many, func() {
 				c.apply(t, manifests)
 				c.must(t, standaloneReady)
-			}},
-			{"asked", l.during, many, func() {
-				eventually(t, func() error { return c.selects(t, "shop") })
+			})
+		})
+		t.Run("asked", func(t *testing.T) {
+			l.during(t, "asked", many, func() {
+				c.selected(t, true, "shop")
 				l.again(t)
-				has(l, standaloneIP, clusterDNS)
+				has(t, l, standaloneIP, clusterDNS)
 				l.waits(t)
 				others.again(t)
-				has(others, clusterDNS)
+				has(t, others, clusterDNS)
 				served(t, standaloneIP, meshName, dns.TypeA, 33, 45)
-			}},
-			{"restarted", l.orderly, many, func() {
+			})
+		})
+		t.Run("restarted", func(t *testing.T) {
+			l.orderly(t, "restarted", many, func() {
 				c.must(t, "--namespace=ttlfloor rollout restart deployment/ttlfloor-dns")
 				c.must(t, standaloneReady)
-			}},
-			{"wrong image", l.during, many, func() {
+			})
+		})
+		t.Run("wrong image", func(t *testing.T) {
+			l.during(t, "wrong image", many, func() {
 				c.must(t, "--namespace=ttlfloor set image deployment/ttlfloor-dns coredns=localhost/none:v1")
 				c.waitFor(t, "ttlfloor", "ErrImage", "ImagePullBackOff")
 				if n := c.readyPods(t, "ttlfloor"); n != 2 {
@@ -92,23 +93,31 @@ func TestStandalone(t *testing.T) {
 				}
 				c.must(t, "--namespace=ttlfloor rollout undo deployment/ttlfloor-dns")
 				c.must(t, standaloneReady)
-			}},
-			{"one server killed", l.during, many, func() {
+			})
+		})
+		t.Run("one server killed", func(t *testing.T) {
+			l.during(t, "one server killed", many, func() {
 				do(t, "kill -KILL "+filepath.Base(running("/coredns")[0]))
 				c.must(t, standaloneReady)
-			}},
-			{"all pods deleted at once", l.during, many, func() {
+			})
+		})
+		t.Run("all pods deleted at once", func(t *testing.T) {
+			l.during(t, "all pods deleted at once", many, func() {
 				c.must(t, "--namespace=ttlfloor delete pods --all --grace-period=0 --force")
 				c.must(t, standaloneReady)
-			}},
-			{"a node drained", l.orderly, many, func() {
+			})
+		})
+		t.Run("a node drained", func(t *testing.T) {
+			l.orderly(t, "a node drained", many, func() {
 				if out := c.must(t, "--namespace=ttlfloor get pods --output=jsonpath={.items[*].spec.nodeName}"); !strings.Contains(out, "node-2") {
 					t.Errorf("the servers are on %s, want one on node-2", out)
 				}
 				c.must(t, "drain node-2 --ignore-daemonsets --timeout=3m")
 				c.must(t, "uncordon node-2")
-			}},
-			{"both servers evicted at once", l.orderly, many, func() {
+			})
+		})
+		t.Run("both servers evicted at once", func(t *testing.T) {
+			l.orderly(t, "both servers evicted at once", many, func() {
 				evict := func(pod string) error {
 					return c.admin.PolicyV1().Evictions("ttlfloor").Evict(background, &policy.Eviction{ObjectMeta: meta.ObjectMeta{Namespace: "ttlfloor", Name: pod}})
 				}
@@ -123,23 +132,22 @@ func TestStandalone(t *testing.T) {
 					t.Errorf("the second may be evicted before the first is there again (%v)", err)
 				}
 				c.must(t, standaloneReady)
-			}},
-			{"the policy removed", l.during, many, func() {
+			})
+		})
+		t.Run("the policy removed", func(t *testing.T) {
+			l.during(t, "the policy removed", many, func() {
 				c.must(t, "delete mutatingadmissionpolicy ttlfloor-dns")
-				eventually(t, func() error {
-					if c.selects(t, "shop") == nil {
-						return fmt.Errorf("pods are still changed")
-					}
-					return nil
-				})
+				c.selected(t, false, "shop")
 				l.again(t)
-				has(l, clusterDNS)
+				has(t, l, clusterDNS)
 				c.apply(t, manifests)
-				eventually(t, func() error { return c.selects(t, "shop") })
+				c.selected(t, true, "shop")
 				l.again(t)
-				has(l, standaloneIP, clusterDNS)
-			}},
-			{"no server left", l.during, few, func() {
+				has(t, l, standaloneIP, clusterDNS)
+			})
+		})
+		t.Run("no server left", func(t *testing.T) {
+			l.during(t, "no server left", few, func() {
 				c.must(t, "--namespace=ttlfloor delete deployment ttlfloor-dns --cascade=foreground")
 				eventually(t, func() error {
 					if n := len(c.pods(t, "ttlfloor")); n > 0 {
@@ -147,15 +155,19 @@ func TestStandalone(t *testing.T) {
 					}
 					return nil
 				})
-			}},
-			{"no Service left", l.during, few, func() { c.must(t, "--namespace=ttlfloor delete service ttlfloor-dns") }},
-			{"installed again", l.during, many, func() {
+			})
+		})
+		t.Run("no Service left", func(t *testing.T) {
+			l.during(t, "no Service left", few, func() {
+				c.must(t, "--namespace=ttlfloor delete service ttlfloor-dns")
+			})
+		})
+		t.Run("installed again", func(t *testing.T) {
+			l.during(t, "installed again", many, func() {
 				c.apply(t, manifests)
 				c.must(t, standaloneReady)
-			}},
-		} {
-			t.Run(phase.name, func(t *testing.T) { phase.run(t, phase.name, phase.lookups, phase.do) })
-		}
+			})
+		})
 		t.Run("a node without power", func(t *testing.T) { c.powerFails(t, l, "node-2") })
 		t.Run("all removed", func(t *testing.T) {
 			l.during(t, "all removed", few, func() {
@@ -192,13 +204,16 @@ func lines(text, word string) string {
 	return s.String()
 }
 
-// selects tells whether pods that are created in a namespace now ask the server, which is so
-// some time after the policy came, and not so some time after it went.
-func (c *cluster) selects(t *testing.T, namespace string, more ...string) error {
+// selected waits until pods that are created in a namespace ask the server, or no longer do,
+// which is so some time after the policy came or went.
+func (c *cluster) selected(t *testing.T, want bool, namespace string, more ...string) {
 	t.Helper()
-	out := c.must(t, "--namespace="+namespace+" run probe --image=localhost/none --dry-run=server --output=jsonpath={.spec.dnsConfig.nameservers} "+strings.Join(more, " "))
-	if address := c.pick(standaloneIP, standaloneIP6)[0]; !strings.Contains(out, address) {
-		return fmt.Errorf("a new pod has the servers %q, want %s among them", out, address)
-	}
-	return nil
+	args := []string{"--namespace=" + namespace, "run", "probe", "--image=localhost/none", "--dry-run=server", "--output=jsonpath={.spec.dnsConfig.nameservers}"}
+	eventually(t, func() error {
+		out, err := c.kubectl("", append(args, more...)...)
+		if err == nil && strings.Contains(out, c.pick(standaloneIP, standaloneIP6)[0]) != want {
+			err = fmt.Errorf("a new pod has the servers %q, want the server among them: %v", out, want)
+		}
+		return err
+	})
 }

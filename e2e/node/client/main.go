@@ -82,7 +82,7 @@ func ask(end context.Context, args []string) error {
 			a.mu.Unlock()
 		}
 	}()
-	server := &http.Server{Addr: ":8000", Handler: a, ReadHeaderTimeout: time.Second}
+	server := &http.Server{Addr: ":8000", Handler: a, ReadHeaderTimeout: time.Minute}
 	context.AfterFunc(end, func() { _ = server.Close() })
 	if err := server.ListenAndServe(); end.Err() == nil {
 		return err
