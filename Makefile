@@ -95,7 +95,7 @@ dashboards: ## dashboard and alerting rules, against a real Prometheus (three mi
 	go test -C e2e/monitoring $(RACE) -count=1 -v -timeout 30m ./...
 
 e2e: ## CoreDNS in front of a real Kubernetes API server (two minutes, the first time half an hour)
-	go test -C e2e $(RACE) -count=1 -v -timeout 45m .
+	go test -C e2e $(RACE) -count=1 -v -timeout 45m . ./internal/...
 
 helm: ## the official chart, from the folder CHART, with our values, on a real API server
 	GOBIN="$(CURDIR)/bin" go install helm.sh/helm/v4/cmd/helm@v4.3.1

@@ -7,10 +7,13 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"os"
 
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/util/cert"
 )
 
 // WriteKey writes the key that tokens of ServiceAccounts are signed with, in PEM.
@@ -26,12 +29,16 @@ func WriteKey(path string) error {
 	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600)
 }
 
-// WriteKubeconfig writes the access of one with a token to an API server, whose certificate is
-// its own authority.
+// WriteKubeconfig writes the access of one with a token to an API server, whose certificate has
+// its authority behind it. It is an error if the server has not written both yet: with no
+// authority a client has those of the system.
 func WriteKubeconfig(path, server, certificate, token string) error {
 	ca, err := os.ReadFile(certificate) // #nosec G304 -- of the test
 	if err != nil {
 		return err
+	}
+	if known, err := cert.ParseCertsPEM(ca); len(known) < 2 {
+		return errors.Join(fmt.Errorf("%s has %d certificates, want the server's and its authority's", certificate, len(known)), err)
 	}
 	return clientcmd.WriteToFile(api.Config{
 		Clusters:       map[string]*api.Cluster{"test": {Server: server, CertificateAuthorityData: ca}},
