@@ -188,8 +188,6 @@ func (o *options) measure(ctx context.Context, c *cli.Command) error {
 // entry measures a program.
 func (o *options) entry(ctx context.Context, p *program.Program, cells chan struct{}) atlas.Entry {
 	results := make([]atlas.Result, o.repeats)
-	fleets := map[string]atlas.Fleet{}
-	var mu sync.Mutex
 	var all sync.WaitGroup
 	in := func(do func()) {
 		all.Go(func() {
@@ -206,16 +204,16 @@ func (o *options) entry(ctx context.Context, p *program.Program, cells chan stru
 	if !o.fleets || !e.Conclusion.Itself {
 		return e
 	}
+	fleets := map[string][]atlas.Fleet{}
 	for treatment := range atlas.With {
-		in(func() {
-			f := inOne[atlas.Fleet](ctx, atlas.FleetLength, "fleet", p.Name, treatment)
-			mu.Lock()
-			fleets[treatment] = f
-			mu.Unlock()
-		})
+		some := make([]atlas.Fleet, o.repeats)
+		fleets[treatment] = some
+		for i := range some {
+			in(func() { some[i] = inOne[atlas.Fleet](ctx, atlas.FleetLength, "fleet", p.Name, treatment) })
+		}
 	}
 	all.Wait()
-	e.Fleets = fleets
+	e.AddFleets(fleets)
 	return e
 }
 

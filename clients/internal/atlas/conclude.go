@@ -18,6 +18,7 @@ type Conclusion struct {
 	Follows bool              `json:"follows"`   // it waits for the TTL
 	Floor   int               `json:"floor"`     // least wait in seconds of one that follows TTLs, 0 for none
 	Ceiling int               `json:"ceiling"`   // greatest TTL in seconds that it hands out for one of a week, 0 if it hands out none
+	Jitter  float64           `json:"jitter"`    // seconds by which its waits for one TTL differ if it asks by itself, -1 if too few were seen
 	TCP     bool              `json:"tcp"`       // it asks over TCP where an answer is cut
 	Moves   string            `json:"moves"`     // until a use has an answer that changed
 }
@@ -61,6 +62,9 @@ func Conclude(r *Result) Conclusion {
 			c.Moves = row.reached(c.Waits[source.Moves])
 		}
 	}
+	if c.Itself {
+		c.Jitter = r.spread()
+	}
 	five, thirty := r.row(source.TTL5), r.row(source.TTL30)
 	if five == nil || thirty == nil {
 		return c
@@ -91,6 +95,23 @@ func (r *Result) floor() float64 {
 		return one.Waits.Least
 	}
 	return 0
+}
+
+// spread is by how many seconds waits for answers with TTL 5 differ, -1 if there are fewer
+// than three.
+func (r *Result) spread() float64 {
+	n, least, most := 0, math.Inf(1), 0.
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if row.Waits.N == 0 || ttls[row.Case] != 5 || !slices.Contains(answered, row.Case) || row.Case == source.Cut && row.TCP == 0 {
+			continue
+		}
+		n, least, most = n+row.Waits.N, min(least, row.Waits.Least), max(most, row.Waits.Most)
+	}
+	if n < 3 {
+		return -1
+	}
+	return math.Round(10*(most-least)) / 10
 }
 
 // answered are the cases with a short TTL, and an address.

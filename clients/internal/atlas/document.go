@@ -3,8 +3,10 @@
 package atlas
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -17,8 +19,8 @@ func (e *Entry) verdict() string {
 	switch {
 	case e.Error != "":
 		return "not measured"
-	case c.Itself && e.Fleets["with"].Queries > 0 && e.Fleets["without"].Queries > 0:
-		return e.fleetVerdict()
+	case c.Itself && e.measured():
+		return e.fleetVerdict(e.typical("without"), e.typical("with"))
 	case c.Follows && c.Itself:
 		return "not measured as a fleet"
 	case c.Follows:
@@ -31,9 +33,26 @@ func (e *Entry) verdict() string {
 	return "not moved: its waits are its own"
 }
 
+// measured tells whether each measurement of a fleet has figures.
+func (e *Entry) measured() bool {
+	for treatment := range With {
+		if len(e.Fleets[treatment]) == 0 || slices.ContainsFunc(e.Fleets[treatment], func(f Fleet) bool { return f.Queries == 0 }) {
+			return false
+		}
+	}
+	return true
+}
+
+// typical is the measurement of a fleet that is the median by its busiest second.
+func (e *Entry) typical(treatment string) Fleet {
+	sorted := slices.SortedFunc(slices.Values(e.Fleets[treatment]), func(a, b Fleet) int {
+		return cmp.Or(a.Busiest-b.Busiest, a.Second-b.Second)
+	})
+	return sorted[len(sorted)/2]
+}
+
 // fleetVerdict says what became of a fleet.
-func (e *Entry) fleetVerdict() string {
-	before, after := e.Fleets["without"], e.Fleets["with"]
+func (e *Entry) fleetVerdict(before, after Fleet) string {
 	b, a := float64(before.Busiest), float64(after.Busiest)
 	switch {
 	case !e.Conclusion.Follows: // what differs is chance
@@ -57,10 +76,27 @@ func (f Fleet) calendar() float64 { return float64(f.Second) * looked / float64(
 
 // fleet says how even a fleet is.
 func (e *Entry) fleet(treatment string) string {
-	if f, ok := e.Fleets[treatment]; ok && f.Queries > 0 {
+	if e.measured() {
+		f := e.typical(treatment)
 		return fmt.Sprintf("%d, %d | %.1f", f.Second, f.Busiest, f.Ratio)
 	}
 	return " | "
+}
+
+// jitter says by how much the waits for one TTL differ of a client that asks by itself.
+func (e *Entry) jitter() string {
+	switch j := e.Conclusion.Jitter; {
+	case !e.Conclusion.Itself:
+		return ""
+	case j < 0:
+		return "not seen"
+	case j == 0:
+		return "none"
+	case j < 1:
+		return fmt.Sprintf("%.1f s", j)
+	default:
+		return fmt.Sprintf("%.0f s", j)
+	}
 }
 
 // ceiling says what a cache hands out for a TTL of a week.
@@ -83,6 +119,7 @@ var document = template.Must(template.New("clients").Funcs(template.FuncMap{
 	"verdict": func(e Entry) string { return e.verdict() },
 	"fleet":   func(e Entry, treatment string) string { return e.fleet(treatment) },
 	"ceiling": func(e Entry) string { return e.ceiling() },
+	"jitter":  func(e Entry) string { return e.jitter() },
 	"asks": func(e Entry) string {
 		if e.Conclusion.Itself {
 			return "by itself"
@@ -102,15 +139,16 @@ var document = template.Must(template.New("clients").Funcs(template.FuncMap{
 Each row is a measurement of a program as it comes from its registry, against a CoreDNS on the same machine.
 ` + "`make clients`" + ` repeats all of them, and ` + "`make clients CLIENT=nginx`" + ` one. A client is used once, left alone for 17 seconds, and
 then used four times a second for 36 seconds; Prometheus is not used, and getaddrinfo of Envoy takes longer. The times are the median
-between two of its lookups. *Never* means not within these 53 seconds. A longer maximum would not show.
+between two of its lookups. *Never* means not within these 53 seconds. A longer maximum would not show. *Jitter* is by how much the
+waits for a TTL of 5 differ, of clients that ask by themselves.
 
 *Cured*: it asks again by itself when the TTL has run out, and a fleet of it becomes even. *Helped*: it asks when it is used, and
 with longer TTLs less often, or a fleet of it becomes more even. Whoever asks such a cache gets what is left of the TTL, and all of
 them come back together. *Not moved*: it waits for other times than the TTL.
 
-| client | asks | TTL 0 | TTL 1 | TTL 5 | TTL 30 | a change arrives | *ttlfloor* |
-|---|---|---|---|---|---|---|---|
-{{range .}}{{if not .Error}}| {{.Title}} ({{.Version}}) | {{asks .}} | {{wait . "ttl0"}} | {{wait . "ttl1"}} | {{wait . "ttl5"}} | {{wait . "ttl30"}} | {{.Conclusion.Moves}} | {{verdict .}} |
+| client | asks | TTL 0 | TTL 1 | TTL 5 | TTL 30 | jitter | a change arrives | *ttlfloor* |
+|---|---|---|---|---|---|---|---|---|
+{{range .}}{{if not .Error}}| {{.Title}} ({{.Version}}) | {{asks .}} | {{wait . "ttl0"}} | {{wait . "ttl1"}} | {{wait . "ttl5"}} | {{wait . "ttl30"}} | {{jitter .}} | {{.Conclusion.Moves}} | {{verdict .}} |
 {{end}}{{end}}
 ## Sections, denials and failures
 
@@ -126,7 +164,8 @@ hands out for one of a week. "10 s and more" was seen once.
 
 For each client that asks by itself: {{size}} names with TTL 20 behind *cache*, all resolved from the same moment on. The figures are
 of the third minute: the queries in the busiest second of the calendar, and in the busiest wherever it begins. The second figure is also
-given as a multiple of the mean. TTLs are whole seconds, so that a client keeps its place within the second.
+given as a multiple of the mean. Each fleet is measured three times, and the one in the middle is shown. TTLs are whole seconds, so
+that a client keeps its place within the second.
 
 | client | without *ttlfloor* | times the mean | with ` + "`ttlfloor 20s`" + ` | times the mean |
 |---|---|---|---|---|

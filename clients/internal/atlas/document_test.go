@@ -22,6 +22,11 @@ func TestDocument(t *testing.T) {
 		if entries[i].Error == "" && entries[i].Repeats < 3 {
 			t.Errorf("%s was measured %d times, want three", entries[i].Client, entries[i].Repeats)
 		}
+		for treatment, fleets := range entries[i].Fleets {
+			if len(fleets) < 3 {
+				t.Errorf("a fleet of %s %s ttlfloor was measured %d times, want three", entries[i].Client, treatment, len(fleets))
+			}
+		}
 	}
 	for _, p := range program.All {
 		if !known[p.Name] {
@@ -40,8 +45,8 @@ func TestDocument(t *testing.T) {
 
 // TestVerdict has what becomes of clients.
 func TestVerdict(t *testing.T) {
-	fleets := func(before, after int, ratio float64) map[string]Fleet {
-		return map[string]Fleet{"without": {Queries: 300, Busiest: before, Ratio: 20}, "with": {Queries: 240, Second: int(4 * ratio), Busiest: after, Ratio: 3}}
+	fleets := func(before, after int, ratio float64) map[string][]Fleet {
+		return map[string][]Fleet{"without": {{Queries: 300, Busiest: before, Ratio: 20}}, "with": {{Queries: 240, Second: int(4 * ratio), Busiest: after, Ratio: 3}}}
 	}
 	for _, tt := range []struct {
 		name string
@@ -61,6 +66,33 @@ func TestVerdict(t *testing.T) {
 	} {
 		if got := tt.e.verdict(); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestRepeatedFleets shows the measurement in the middle, and says if another says otherwise.
+func TestRepeatedFleets(t *testing.T) {
+	fleets := func(busiest ...int) (all []Fleet) {
+		for _, b := range busiest {
+			all = append(all, Fleet{Queries: 300, Second: b / 2, Busiest: b})
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		name          string
+		without, with []Fleet
+		verdict       string
+		differs       int
+	}{
+		{"that agree", fleets(90, 100, 80), fleets(8, 7, 9), "cured", 0},
+		{"of which one is uneven", fleets(90, 100, 80), fleets(8, 95, 9), "cured", 1},
+		{"of which one is even", fleets(20, 21, 22), fleets(19, 8, 21), "not moved: as uneven as before", 1},
+		{"of which one failed", fleets(90, 100, 80), append(fleets(8, 7), Fleet{Error: "it ended"}), "not measured as a fleet", 0},
+	} {
+		e := Entry{Conclusion: Conclusion{Itself: true, Follows: true}}
+		e.AddFleets(map[string][]Fleet{"without": tt.without, "with": tt.with})
+		if got := e.verdict(); got != tt.verdict || len(e.Differs) != tt.differs {
+			t.Errorf("three %s: %s, and they differ in %q; want %s and %d", tt.name, got, e.Differs, tt.verdict, tt.differs)
 		}
 	}
 }

@@ -19,16 +19,16 @@ import (
 
 // Entry is what the atlas says of a client.
 type Entry struct {
-	Client     string           `json:"client"`
-	Title      string           `json:"title"`
-	Note       string           `json:"note,omitempty"`
-	Version    string           `json:"version"`
-	Conclusion Conclusion       `json:"conclusion"`
-	Rows       []Row            `json:"rows"` // of the first measurement
-	Repeats    int              `json:"repeats"`
-	Differs    []string         `json:"differs,omitempty"` // what the repeats do not agree in
-	Fleets     map[string]Fleet `json:"fleets,omitempty"`  // by treatment
-	Error      string           `json:"error,omitempty"`
+	Client     string             `json:"client"`
+	Title      string             `json:"title"`
+	Note       string             `json:"note,omitempty"`
+	Version    string             `json:"version"`
+	Conclusion Conclusion         `json:"conclusion"`
+	Rows       []Row              `json:"rows"` // of the first measurement
+	Repeats    int                `json:"repeats"`
+	Differs    []string           `json:"differs,omitempty"` // what the repeats do not agree in
+	Fleets     map[string][]Fleet `json:"fleets,omitempty"`  // by treatment, of each repeat
+	Error      string             `json:"error,omitempty"`
 }
 
 // NewEntry makes an entry of repeated measurements.
@@ -53,6 +53,19 @@ func NewEntry(p *program.Program, results []Result) Entry {
 	slices.Sort(e.Differs)
 	e.Differs = slices.Compact(e.Differs)
 	return e
+}
+
+// AddFleets adds measurements of a fleet, as many of each treatment.
+func (e *Entry) AddFleets(fleets map[string][]Fleet) {
+	e.Fleets = fleets
+	if whole := e.verdict(); e.measured() {
+		for i, f := range fleets["without"] {
+			if v := e.fleetVerdict(f, fleets["with"][i]); v != whole {
+				e.Differs = append(e.Differs, fmt.Sprintf("as a fleet: %s and %s", whole, v))
+			}
+		}
+		e.Differs = slices.Compact(e.Differs)
+	}
 }
 
 // retried are the cases in which waits are those between attempts, and so hang on when a use
@@ -94,6 +107,9 @@ func differ(a, b Conclusion) (what []string) {
 			what = append(what, fmt.Sprintf("%s: %v and %v", c.what, c.a, c.b))
 		}
 	}
+	if d := math.Abs(a.Jitter - b.Jitter); d > 0 && d > max(a.Jitter, b.Jitter)/2 { // of a few, chance
+		what = append(what, fmt.Sprintf("jitter: %.1f and %.1f s", a.Jitter, b.Jitter))
+	}
 	if d := a.Floor - b.Floor; d < -1 || d > 1 { // where it counts in whole seconds
 		what = append(what, fmt.Sprintf("floor: %d and %d", a.Floor, b.Floor))
 	}
@@ -128,8 +144,10 @@ func (e *Entry) Missing() (errs []error) {
 		errs = append(errs, fmt.Errorf("%s: %s", e.Client, e.Error))
 	}
 	for _, treatment := range slices.Sorted(maps.Keys(e.Fleets)) {
-		if why := e.Fleets[treatment].Error; why != "" {
-			errs = append(errs, fmt.Errorf("%s, a fleet %s ttlfloor: %s", e.Client, treatment, why))
+		for _, f := range e.Fleets[treatment] {
+			if f.Error != "" {
+				errs = append(errs, fmt.Errorf("%s, a fleet %s ttlfloor: %s", e.Client, treatment, f.Error))
+			}
 		}
 	}
 	return errs
@@ -150,7 +168,7 @@ func Write(dir string, entries []Entry) error {
 			continue
 		}
 		if e.Fleets == nil && e.Error == "" && e.Version == old[i].Version {
-			e.Fleets = old[i].Fleets
+			e.AddFleets(old[i].Fleets)
 		}
 		old[i] = e
 	}

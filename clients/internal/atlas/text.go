@@ -20,8 +20,10 @@ func Text(w io.Writer, e *Entry) error {
 		_, _ = fmt.Fprintf(t, "  %s\t%s\t%d queries\t%d TCP\t%d by itself\twaits %s\tTTLs %v\tstale %.1f s\t%d of %d failed %s\n",
 			r.Case, e.Conclusion.Waits[r.Case], r.Queries, r.TCP, r.Itself, span(r.Waits), r.Got, r.Stale, r.Failed, r.Uses, r.Last)
 	}
-	for treatment, f := range e.Fleets {
-		_, _ = fmt.Fprintf(t, "  %d of them %s ttlfloor: %.2f times the mean in the busiest second\n", FleetSize, treatment, f.Ratio)
+	for treatment, fleets := range e.Fleets {
+		for _, f := range fleets {
+			_, _ = fmt.Fprintf(t, "  %d of them %s ttlfloor: %.2f times the mean in the busiest second\n", FleetSize, treatment, f.Ratio)
+		}
 	}
 	return t.Flush()
 }
