@@ -164,15 +164,23 @@ func memoryLimit(dir string) (string, error) {
 	return "", fmt.Errorf("%s has no group for memory:\n%s", dir, b)
 }
 
-// probes wants no probe to have failed once a pod was ready.
+// probes wants no probe to have failed but that of readiness before a pod was ready.
 func probes(t *testing.T, c *cluster, namespace string) {
 	t.Helper()
 	events, err := c.admin.CoreV1().Events(namespace).List(background, meta.ListOptions{FieldSelector: "reason=Unhealthy"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	since := map[string]time.Time{} // each is ready
+	for _, pod := range c.pods(t, namespace) {
+		for _, is := range pod.Status.Conditions {
+			if is.Type == core.PodReady && is.Status == core.ConditionTrue {
+				since[pod.Name] = is.LastTransitionTime.Time
+			}
+		}
+	}
 	for i := range events.Items {
-		if e := &events.Items[i]; !strings.Contains(e.Message, "Readiness") || e.Count > 1 {
+		if e := &events.Items[i]; !strings.Contains(e.Message, "Readiness") || e.LastTimestamp.After(since[e.InvolvedObject.Name]) {
 			t.Errorf("%s, %d times: %s", e.InvolvedObject.Name, e.Count, e.Message)
 		}
 	}
