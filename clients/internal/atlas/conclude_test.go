@@ -86,7 +86,8 @@ func TestJitter(t *testing.T) {
 	}{
 		{"a proxy", 3, map[string][]float64{source.TTL1: {1, 1.1}, source.TTL5: {5, 5.01}, source.Moves: {5, 5.01}, source.TTL30: {30.2}}, 0, "none"},
 		{"one with a tenth of a second", 3, map[string][]float64{source.TTL5: {5.01, 5.06, 5.03}, source.Moves: {5.09}}, 0.1, "0.1 s"},
-		{"one with four seconds", 3, map[string][]float64{source.TTL5: {10.2, 12}, source.Moves: {13.9, 11}}, 3.7, "4 s"},
+		{"one with four seconds", 3, map[string][]float64{source.TTL5: {10.2, 12}, source.Moves: {13.9, 11}}, 3.7, "seconds"},
+		{"one that looks at its clock once a second", 3, map[string][]float64{source.TTL5: {15, 16, 15}}, 1, "1.0 s"},
 		{"one that failed to follow over TCP", 3, map[string][]float64{source.TTL5: {5, 5, 5}, source.Cut: {1, 2, 4}}, 0, "none"},
 		{"one that asked twice", 3, map[string][]float64{source.TTL5: {60}, source.Moves: {60}}, -1, "not seen"},
 		{"a cache, whose uses have times of their own", 0, map[string][]float64{source.TTL5: {5, 5.2, 5.25}}, 0, ""},

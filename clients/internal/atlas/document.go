@@ -59,7 +59,7 @@ func (e *Entry) fleetVerdict(before, after Fleet) string {
 		return "not moved: its waits are its own"
 	case a > 1.5*b:
 		return "made worse"
-	case a < b/2 && after.calendar() <= flat:
+	case a < b/2 && after.calendar() <= flat && e.Conclusion.Jitter < 1: // what adds seconds has no place in a schedule
 		return "cured"
 	case a < 0.75*b:
 		return "helped"
@@ -92,10 +92,10 @@ func (e *Entry) jitter() string {
 		return "not seen"
 	case j == 0:
 		return "none"
-	case j < 1:
+	case j < 1.5:
 		return fmt.Sprintf("%.1f s", j)
-	default:
-		return fmt.Sprintf("%.0f s", j)
+	default: // of a dozen waits, and another dozen has another
+		return "seconds"
 	}
 }
 
@@ -143,8 +143,9 @@ between two of its lookups. *Never* means not within these 53 seconds. A longer 
 waits for a TTL of 5 differ, of clients that ask by themselves.
 
 *Cured*: it asks again by itself when the TTL has run out, and a fleet of it becomes even. *Helped*: it asks when it is used, and
-with longer TTLs less often, or a fleet of it becomes more even. Whoever asks such a cache gets what is left of the TTL, and all of
-them come back together. *Not moved*: it waits for other times than the TTL.
+with longer TTLs less often, or a fleet of it becomes more even, as one does whose jitter of seconds is in the way of a schedule.
+Whoever asks a cache that is helped gets what is left of the TTL, and all of them come back together. *Not moved*: it waits for other
+times than the TTL.
 
 | client | asks | TTL 0 | TTL 1 | TTL 5 | TTL 30 | jitter | a change arrives | *ttlfloor* |
 |---|---|---|---|---|---|---|---|---|

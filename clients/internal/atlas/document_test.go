@@ -55,6 +55,7 @@ func TestVerdict(t *testing.T) {
 	}{
 		{"a fleet that is even", Entry{Conclusion: Conclusion{Itself: true, Follows: true}, Fleets: fleets(100, 6, 1.5)}, "cured"},
 		{"one that is more even", Entry{Conclusion: Conclusion{Itself: true, Follows: true}, Fleets: fleets(20, 12, 3)}, "helped"},
+		{"one that is even, and has jitter of its own", Entry{Conclusion: Conclusion{Itself: true, Follows: true, Jitter: 3.8}, Fleets: fleets(21, 8, 1.5)}, "helped"},
 		{"one that is as it was", Entry{Conclusion: Conclusion{Itself: true, Follows: true}, Fleets: fleets(100, 100, 40)}, "not moved: as uneven as before"},
 		{"one that is more even, and has waits of its own", Entry{Conclusion: Conclusion{Itself: true}, Fleets: fleets(200, 100, 30)}, "not moved: its waits are its own"},
 		{"one without a fleet", Entry{Conclusion: Conclusion{Itself: true, Follows: true}}, "not measured as a fleet"},

@@ -55,17 +55,22 @@ func NewEntry(p *program.Program, results []Result) Entry {
 	return e
 }
 
-// AddFleets adds measurements of a fleet, as many of each treatment.
+// AddFleets has measurements of a fleet, as many of each treatment, in place of those that
+// there are.
 func (e *Entry) AddFleets(fleets map[string][]Fleet) {
+	const what = "as a fleet: "
 	e.Fleets = fleets
-	if whole := e.verdict(); e.measured() {
-		for i, f := range fleets["without"] {
-			if v := e.fleetVerdict(f, fleets["with"][i]); v != whole {
-				e.Differs = append(e.Differs, fmt.Sprintf("as a fleet: %s and %s", whole, v))
-			}
-		}
-		e.Differs = slices.Compact(e.Differs)
+	e.Differs = slices.DeleteFunc(e.Differs, func(d string) bool { return strings.HasPrefix(d, what) })
+	if !e.measured() {
+		return
 	}
+	whole := e.verdict()
+	for i, f := range fleets["without"] {
+		if v := e.fleetVerdict(f, fleets["with"][i]); v != whole {
+			e.Differs = append(e.Differs, what+whole+" and "+v)
+		}
+	}
+	e.Differs = slices.Compact(e.Differs)
 }
 
 // retried are the cases in which waits are those between attempts, and so hang on when a use
@@ -168,7 +173,7 @@ func Write(dir string, entries []Entry) error {
 			continue
 		}
 		if e.Fleets == nil && e.Error == "" && e.Version == old[i].Version {
-			e.AddFleets(old[i].Fleets)
+			e.Fleets = old[i].Fleets
 		}
 		old[i] = e
 	}
@@ -180,6 +185,7 @@ func Write(dir string, entries []Entry) error {
 		old[i].Note = program.Notes[old[i].Client]
 		if old[i].Error == "" {
 			old[i].Conclusion = Conclude(&Result{Rows: old[i].Rows})
+			old[i].AddFleets(old[i].Fleets)
 		}
 		if found, err := program.ByName(old[i].Client); err == nil {
 			old[i].Title = found[0].Title

@@ -23,8 +23,8 @@ and never hears of a change.`,
 	"java": `It keeps an address for 30 s and a failure for 10 s, whatever the TTL is. The property "networkaddress.cache.ttl" is what
 to change.`,
 	"netty": `It keeps no denial, and in its defaults it does not ask over TCP, so that a truncated answer is a failure on each use.`,
-	"servicetalk": `It waits for the TTL, for 10 s at least, and for up to 4 s more. The bare discoverer ends at the first error. Its jitter
-alone spreads a herd within two minutes.`,
+	"servicetalk": `It waits for the TTL, for 10 s at least, and for up to 4 s more. The bare discoverer ends at the first error. That
+jitter breaks up most of a herd within two minutes, and takes each client off the place that a schedule gives it.`,
 	"node-cacheable-lookup": `For a name that does not exist it asks the resolver of the system as well, four queries on each use.`,
 	"go":                    `It keeps nothing: each connection is a lookup, of A and of AAAA. What helps is a cache on the node, and keeping HTTP connections open.`,
 	"nscd":                  `It asks by itself: every 15 s it looks for what has run out, so that a TTL from 1 to 15 is 15 s. A fleet stays in step whatever TTLs it has. It keeps failures for 30 s.`,
