@@ -98,3 +98,15 @@ func TestJitter(t *testing.T) {
 		}
 	}
 }
+
+// TestDiffer has jitter that a loaded machine, or chance, makes another.
+func TestDiffer(t *testing.T) {
+	for _, tt := range []struct {
+		a, b float64
+		want bool
+	}{{0, 0.3, true}, {0.1, 0, true}, {3.9, 2.8, true}, {0, 1, false}, {1, 3.8, false}, {-1, 0, false}} {
+		if got := differ(Conclusion{Jitter: tt.a}, Conclusion{Jitter: tt.b}); (len(got) == 0) != tt.want {
+			t.Errorf("%g and %g s: %q, want them to agree: %t", tt.a, tt.b, got, tt.want)
+		}
+	}
+}

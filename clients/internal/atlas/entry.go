@@ -94,6 +94,9 @@ func (e *Entry) Same(known []Entry) error {
 	return nil
 }
 
+// slack is by how many seconds waits may differ since the machine is loaded.
+const slack = 0.5
+
 // differ lists what two conclusions do not agree in.
 func differ(a, b Conclusion) (what []string) {
 	for _, label := range slices.Sorted(maps.Keys(a.Waits)) {
@@ -112,7 +115,7 @@ func differ(a, b Conclusion) (what []string) {
 			what = append(what, fmt.Sprintf("%s: %v and %v", c.what, c.a, c.b))
 		}
 	}
-	if d := math.Abs(a.Jitter - b.Jitter); d > 0 && d > max(a.Jitter, b.Jitter)/2 { // of a few, chance
+	if d := math.Abs(a.Jitter - b.Jitter); d > max(slack, a.Jitter/2, b.Jitter/2) {
 		what = append(what, fmt.Sprintf("jitter: %.1f and %.1f s", a.Jitter, b.Jitter))
 	}
 	if d := a.Floor - b.Floor; d < -1 || d > 1 { // where it counts in whole seconds
