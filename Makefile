@@ -86,10 +86,10 @@ mutants: ## mutation testing of the rules and the schedule, then of what reads a
 	$(gremlins) -E '^(arrivals|handover|inner|metadata|metrics|parse|setup|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|rootfs|zonename)/'
 	$(gremlins) -E '^(arrivals|clients|handover|inner|message|metadata|metrics|ring|rule|schedule|setup|smear|startup|ttlfloor|zones)\.go$$' -E '^internal/(chain|chance|manpage|records|rootfs)/'
 
-clients: ## what real clients do with TTLs, as docs/clients.md (half an hour, and the first time longer; CLIENT=nginx for one)
+clients: ## what real clients do with TTLs, as docs/clients.md (twenty minutes, and the first time longer; CLIENT=nginx for one)
 	go build -C clients -o ../bin/clients .
 	cd clients && { ../bin/clients install $(CLIENT); got=$$?; \
-	    ../bin/clients measure -repeats 3 -cells 12 -fleets -out ../docs $(CLIENT) && exit $$got; }
+	    ../bin/clients measure -repeats 3 -cells 15 -fleets -out ../docs $(CLIENT) && exit $$got; }
 
 dashboards: ## dashboard and alerting rules, against a real Prometheus (three minutes)
 	go test -C e2e/monitoring $(RACE) -count=1 -v -timeout 30m ./...

@@ -130,13 +130,29 @@ func (o *options) entries(ctx context.Context, c *cli.Command) ([]atlas.Entry, e
 		return nil, err
 	}
 	entries := make([]atlas.Entry, len(programs))
-	cells := make(chan struct{}, o.cells)
+	g := newGate(o.cells)
 	var all sync.WaitGroup
 	for i, p := range programs {
-		all.Go(func() { entries[i] = o.entry(ctx, p, cells) })
+		all.Go(func() { entries[i] = o.entry(ctx, p, g) })
 	}
 	all.Wait()
 	return entries, ctx.Err()
+}
+
+// gate lets some measurements through at a time, and one after the other: some programs take a
+// processor to start.
+type gate struct {
+	cells  chan struct{}
+	starts <-chan time.Time
+}
+
+func newGate(cells int) gate { return gate{make(chan struct{}, cells), time.Tick(time.Second / 2)} }
+
+func (g gate) pass(do func()) {
+	g.cells <- struct{}{}
+	<-g.starts
+	do()
+	<-g.cells
 }
 
 // check compares a measurement with the document.
@@ -186,16 +202,10 @@ func (o *options) measure(ctx context.Context, c *cli.Command) error {
 }
 
 // entry measures a program.
-func (o *options) entry(ctx context.Context, p *program.Program, cells chan struct{}) atlas.Entry {
+func (o *options) entry(ctx context.Context, p *program.Program, g gate) atlas.Entry {
 	results := make([]atlas.Result, o.repeats)
 	var all sync.WaitGroup
-	in := func(do func()) {
-		all.Go(func() {
-			cells <- struct{}{}
-			do()
-			<-cells
-		})
-	}
+	in := func(do func()) { all.Go(func() { g.pass(do) }) }
 	for i := range results {
 		in(func() { results[i] = inOne[atlas.Result](ctx, atlas.Alone+atlas.Used+p.Longer, "measure", p.Name, "") })
 	}

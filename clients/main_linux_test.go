@@ -92,7 +92,7 @@ func TestFaults(t *testing.T) {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
 			o := options{repeats: 1}
-			e := o.entry(t.Context(), &f.Program, make(chan struct{}, 1))
+			e := o.entry(t.Context(), &f.Program, newGate(1))
 			if f.says == "" && e.Error != "" || !strings.Contains(e.Error, f.says) {
 				t.Errorf("it says %q, want %q", e.Error, f.says)
 			}
