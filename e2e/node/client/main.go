@@ -47,6 +47,7 @@ type Said struct {
 	Failed  []string        // what went wrong, with its time
 	Slow    []time.Duration // how long lookups of a second and more took
 	Socket  []string        // what went wrong of queries that all went out of one socket
+	Late    int             // those of them that were answered when they were sent a third time
 	Resolv  string          // its /etc/resolv.conf
 }
 
@@ -117,8 +118,8 @@ func (a *asker) work(end context.Context, every time.Duration, names []string, i
 }
 
 // oneSocket asks the first server of resolv.conf from one port, as *forward* of CoreDNS does, and
-// once more where no answer comes. What is between may send all of these to one server,
-// and go on with that when the server has ended.
+// where no answer comes once more after a tenth of a second, and after another second. What is
+// between may send all of these to one server, and go on with that when the server has ended.
 func (a *asker) oneSocket(end context.Context, every time.Duration, name string) error {
 	_, server, _ := strings.Cut(a.said.Resolv, "nameserver ")
 	server, _, _ = strings.Cut(server, "\n")
@@ -139,8 +140,9 @@ func (a *asker) oneSocket(end context.Context, every time.Duration, name string)
 			return err
 		}
 		begin := time.Now()
-		answered := false
-		for _, patience := range []time.Duration{100 * time.Millisecond, 5 * time.Second} {
+		answered, late := false, false
+		for i, patience := range []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second} {
+			late = i == 2
 			_, err = conn.Write(query)
 			if answered = err == nil && answers(conn, query[:2], patience); answered {
 				break
@@ -149,6 +151,10 @@ func (a *asker) oneSocket(end context.Context, every time.Duration, name string)
 		if !answered {
 			a.mu.Lock()
 			a.said.Socket = append(a.said.Socket, begin.UTC().Format("15:04:05.000"))
+			a.mu.Unlock()
+		} else if late {
+			a.mu.Lock()
+			a.said.Late++
 			a.mu.Unlock()
 		}
 	}
